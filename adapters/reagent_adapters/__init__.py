@@ -1,0 +1,1 @@
+"""Reagent critique for the frameworks people already have; one file per framework."""

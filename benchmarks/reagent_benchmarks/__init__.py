@@ -1,0 +1,1 @@
+"""Benchmarks of agents with and without critique, and of the judges themselves."""

@@ -1,0 +1,1 @@
+"""Reagent SDK: a critique layer for any agent."""

@@ -1,0 +1,1 @@
+"""Judges: whatever turns a task and a trajectory into a verdict."""

@@ -1,0 +1,1 @@
+"""Where local model weights come from."""

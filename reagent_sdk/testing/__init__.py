@@ -1,0 +1,1 @@
+"""Scripted agents and judges, and a real local server, for tests."""

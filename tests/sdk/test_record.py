@@ -158,7 +158,7 @@ def test_values_that_json_does_not_know_are_stored_as_text(log: RunLog) -> None:
     task = Task(question="q", metadata={"path": Path("a/b"), "bytes": b"\xff", "when": timedelta(seconds=1)})
     log.append(Run(task=task, stop=StopReason.ROUNDS))
     (run,) = log.read()
-    assert run.task.metadata == {"path": "a/b", "bytes": "b'\\xff'", "when": "0:00:01"}
+    assert run.task.metadata == {"path": "a/b", "bytes": "b'\\xff'", "when": "PT1S"}
 
 
 def test_a_run_that_json_cannot_hold_is_refused_and_nothing_is_written(log: RunLog) -> None:

@@ -1,0 +1,139 @@
+"""A trajectory as the judge reads it: every step, defused, cut to the room there is, every cut marked and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from reagent_sdk.framing import defuse
+from reagent_sdk.messages import Message
+from reagent_sdk.task import Task
+from reagent_sdk.trajectory import Trajectory
+
+_TOOL_RESULT_CAPS = (8_000, 4_000, 2_000, 1_000, 500, 250)
+_SHARE_OF_ENDS = 0.25
+"""The question and the answer may each take this share of the room; the work gets the rest."""
+
+
+class Rendered(NamedTuple):
+    """Text for the judge, and how many characters of the original it leaves out."""
+
+    text: str
+    omitted_chars: int
+
+
+class _Step(NamedTuple):
+    head: str
+    body: str
+    is_tool: bool
+
+    @property
+    def text(self) -> str:
+        return f"{self.head}\n{self.body}".rstrip()
+
+
+def render_record(task: Task, trajectory: Trajectory, *, max_chars: int) -> Rendered:
+    """Renders question, work and final answer for the judge.
+
+    Args:
+        task: what was asked.
+        trajectory: what was done; an answer that is also the last message appears once.
+        max_chars: room for the whole text, at least 400 characters.
+    """
+    max_chars = max(400, max_chars)
+    ends = int(max_chars * _SHARE_OF_ENDS)
+    question, cut_question = clip(defuse(task.question), ends)
+    answer, cut_answer = clip(defuse(trajectory.answer), ends)
+    steps = list(_steps(task, trajectory))
+    work, cut_work = _fit(steps, max_chars - len(question) - len(answer) - 200)
+    text = f"# Question\n{question}\n\n# Work\n{work or '(no steps were recorded)'}\n\n# Final answer\n{answer}"
+    return Rendered(text, cut_question + cut_answer + cut_work)
+
+
+def clip(text: str, limit: int) -> tuple[str, int]:
+    """Cuts the middle out of a text that is too long; returns it and the number of characters left out."""
+    if len(text) <= limit:
+        return text, 0
+    keep = max(40, limit - 48)
+    head, tail = keep - keep // 3, keep // 3
+    omitted = len(text) - head - tail
+    return f"{text[:head]}\n[... {omitted} characters left out ...]\n{text[-tail:]}", omitted
+
+
+def _steps(task: Task, trajectory: Trajectory) -> Iterator[_Step]:
+    messages = list(trajectory.messages)
+    if messages and _is_final_answer(messages[-1], trajectory):
+        messages.pop()
+    asked = task.question.strip()
+    conversation = [m for m in task.history if m.role != "system"] + messages
+    number = 0
+    for message in conversation:
+        if message.role == "user" and message.text.strip() == asked:
+            continue
+        number += 1
+        yield _step(number, message)
+
+
+def _is_final_answer(message: Message, trajectory: Trajectory) -> bool:
+    return message.role == "assistant" and not message.tool_calls and message.text.strip() == trajectory.answer.strip()
+
+
+def _step(number: int, message: Message) -> _Step:
+    """One message; the head carries role, tool name and call id, which are as hostile as the rest."""
+    label = message.role
+    if message.role == "tool":
+        label = "result of" + "".join(f" {part}" for part in (message.name, message.tool_call_id) if part)
+    lines = [part for part in (message.reasoning, message.text) if part.strip()]
+    calls = message.tool_calls or ()
+    lines += [f"-> calls {call.name} {call.id}".rstrip() + f": {call.arguments_text}" for call in calls]
+    return _Step(defuse(f"[{number}] {label}"), defuse("\n".join(lines)), message.role == "tool")
+
+
+def _fit(steps: list[_Step], room: int) -> tuple[str, int]:
+    """Shortens tool results first, then everything, then drops steps from the middle."""
+    text = _join(steps)
+    if len(text) <= room:
+        return text, 0
+    for cap in _TOOL_RESULT_CAPS:
+        shortened, cut = _clip_steps(steps, cap, tools_only=True)
+        if len(text := _join(shortened)) <= room:
+            return text, cut
+    for cap in _TOOL_RESULT_CAPS[2:]:
+        shortened, cut = _clip_steps(steps, cap, tools_only=False)
+        if len(text := _join(shortened)) <= room:
+            return text, cut
+    return _drop_middle(shortened, cut, room)
+
+
+def _clip_steps(steps: list[_Step], cap: int, *, tools_only: bool) -> tuple[list[_Step], int]:
+    total, out = 0, []
+    for step in steps:
+        if step.is_tool or not tools_only:
+            body, cut = clip(step.body, cap)
+            total += cut
+            step = step._replace(body=body)
+        out.append(step)
+    return out, total
+
+
+def _drop_middle(steps: list[_Step], cut: int, room: int) -> tuple[str, int]:
+    """Keeps the first steps and, with twice their room, the last ones; the end of the work matters most."""
+    head: list[str] = []
+    tail: list[str] = []
+    texts = [step.text for step in steps]
+    left = room - 60
+    budget = left // 3
+    while texts and len(texts[0]) + 2 <= budget:
+        budget -= len(texts[0]) + 2
+        head.append(texts.pop(0))
+    budget += left - left // 3
+    while texts and len(texts[-1]) + 2 <= budget:
+        budget -= len(texts[-1]) + 2
+        tail.insert(0, texts.pop())
+    dropped = sum(len(text) for text in texts)
+    gap = [f"[... {len(texts)} steps left out ...]"] if texts else []
+    return "\n\n".join(head + gap + tail), cut + dropped
+
+
+def _join(steps: list[_Step]) -> str:
+    return "\n\n".join(step.text for step in steps)

@@ -1,0 +1,81 @@
+# Needs python3 (3.11 or newer) with pip and venv, and GNU make. Everything is installed into .venv.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint clean
+
+PYTHON ?= python3
+
+# A stamp is named after what was installed and where, so that a change of either asks for a new one. All paths are
+# relative: a clone may lie in a folder with spaces in its name.
+STAMP := $(shell { pwd; cat pyproject.toml constraints.txt; } | cksum | cut -d ' ' -f 1)
+DEMO := .venv/.demo-$(STAMP)
+DEV := .venv/.dev-$(STAMP)
+
+# The constraints hold for the build environment too; pip 25.3 and later read them from the second variable.
+PIP_INSTALL = PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+	.venv/bin/python -m pip install --quiet
+
+# The question goes to the recipe through the environment and is expanded neither by make nor by the shell: quotes,
+# dollar and percent signs in it stay text.
+export REAGENT_DEMO_QUESTION := $(value Q)
+unexport Q
+
+help:
+	@echo 'make demo           set everything up, then solve real questions with a local model and a local judge'
+	@echo 'make demo Q="..."   the same with your own question (in single quotes if it holds a dollar sign)'
+	@echo 'make test           set everything up, then run the tests'
+	@echo 'make lint           set everything up, then check style and types'
+	@echo 'make clean          remove .venv, build outputs and caches'
+
+demo: $(DEMO)
+	@if [ -n "$$REAGENT_DEMO_QUESTION" ]; then \
+		exec .venv/bin/reagent demo --question="$$REAGENT_DEMO_QUESTION"; \
+	else \
+		exec .venv/bin/reagent demo; \
+	fi
+
+test: $(DEV)
+	@echo '==> pytest'
+	@.venv/bin/python -m pytest -q
+
+lint: $(DEV)
+	@echo '==> ruff check'
+	@.venv/bin/ruff check .
+	@echo '==> ruff format --check'
+	@.venv/bin/ruff format --check .
+	@echo '==> mypy'
+	@.venv/bin/python -m mypy
+
+clean:
+	@echo '==> Removing .venv, build outputs and caches'
+	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps of other versions go first: an interrupted install must not look finished when the files change back.
+$(DEMO): .venv/bin/python
+	@echo '==> Installing the pinned packages into .venv, without torch (about a minute)'
+	@rm -f .venv/.demo-* .venv/.dev-*
+	@$(PIP_INSTALL) -e .
+	@touch $@
+
+# What the tests need includes what the demo needs.
+$(DEV): .venv/bin/python
+	@echo '==> Installing the pinned packages for development into .venv, torch among them (a few minutes)'
+	@rm -f .venv/.demo-* .venv/.dev-*
+	@$(PIP_INSTALL) -e '.[dev]'
+	@touch $(DEMO) $@
+
+.venv/bin/python:
+	@command -v $(PYTHON) > /dev/null || { \
+		echo '$(PYTHON) was not found: install Python 3.11 or newer, or name one: make PYTHON=python3.11 ...' >&2; \
+		exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or newer is needed, and $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
+			'Name another: make PYTHON=python3.11 ...' >&2; \
+		exit 1; }
+	@echo "==> Creating .venv with $$($(PYTHON) --version)"
+	@rm -rf .venv
+	@$(PYTHON) -m venv .venv || { \
+		rm -rf .venv; \
+		echo 'The virtual environment could not be created; Debian and Ubuntu need the python3-venv package.' >&2; \
+		exit 1; }

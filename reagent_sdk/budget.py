@@ -57,8 +57,10 @@ class Meter:
 
     @property
     def remaining_seconds(self) -> float | None:
-        """Seconds until the deadline, at least 0; None without one."""
-        return None if self.budget.seconds is None else max(0.0, self.budget.seconds - self.elapsed)
+        """Seconds until the nearest deadline, ours or an enclosing run's, at least 0; None without any."""
+        own = None if self.budget.seconds is None else max(0.0, self.budget.seconds - self.elapsed)
+        outer = self._parent.remaining_seconds if self._parent else None
+        return min((limit for limit in (own, outer) if limit is not None), default=None)
 
     def exhausted(self, calls: int = 1) -> str | None:
         """The limit that forbids `calls` further calls ("calls", "tokens", "usd" or "seconds"), or None."""
@@ -73,6 +75,16 @@ class Meter:
             return "seconds"
         return self._parent.exhausted(calls) if self._parent else None
 
+    def require_room(self) -> None:
+        """Checks that one more call is allowed, without counting it.
+
+        Raises:
+            BudgetExceeded: it is not.
+        """
+        limit = self.exhausted()
+        if limit is not None:
+            raise BudgetExceeded(limit, f"the budget of {limit} is used up ({self._usage})")
+
     def admit(self) -> None:
         """Counts one call that is about to be made.
 
@@ -80,17 +92,14 @@ class Meter:
             BudgetExceeded: the call is not allowed; nothing was counted.
         """
         with self._lock:
-            limit = self.exhausted()
-            if limit is not None:
-                raise BudgetExceeded(limit, f"the budget of {limit} is used up ({self._usage})")
+            self.require_room()
             if self._parent is not None:
                 self._parent.admit()
             self._usage += CALL
 
     def charge(self, usage: Usage) -> None:
-        """Adds what an admitted call used; its `calls` were counted by :meth:`admit`."""
-        spent = usage.model_copy(update={"calls": 0})
+        """Adds what was used. The `calls` in it are added unchecked: leave them out for admitted calls."""
         with self._lock:
-            self._usage += spent
+            self._usage += usage
         if self._parent is not None:
-            self._parent.charge(spent)
+            self._parent.charge(usage)

@@ -41,6 +41,8 @@ class StopReason(StrEnum):
     """Another judge stepped in, whose scores cannot be compared with the earlier ones."""
     REVISION_FAILED = "revision_failed"
     """The agent failed while revising; the draft is kept."""
+    AGENT_FAILED = "agent_failed"
+    """The agent failed on its first attempt; its error was raised."""
     STOPPED = "stopped"
     """Whoever iterated over the attempts stopped early."""
 

@@ -40,6 +40,11 @@ class Task(Frozen):
         """The conversation as an agent should see it, the question last."""
         return (*self.history, self.last or user(self.question))
 
+    @property
+    def given_as_text(self) -> bool:
+        """Whether the task is a plain question, and not a conversation."""
+        return self.last is None and not self.history
+
     @classmethod
     def of(cls, given: TaskInput) -> Task:
         """Reads a task from a text, chat messages or a task.

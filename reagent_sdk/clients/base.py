@@ -103,4 +103,5 @@ class MeteredCall(AbstractAsyncContextManager["MeteredCall"]):
         )
 
     async def __aexit__(self, *_: object) -> None:
-        self._scope.meter.charge(self.usage)
+        admitted = self.usage.model_copy(update={"calls": 0})
+        self._scope.meter.charge(admitted)

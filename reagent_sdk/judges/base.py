@@ -1,0 +1,90 @@
+"""What a judge is, and how a plain function becomes one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
+
+from pydantic import ValidationError
+
+from reagent_sdk.calling import call_metered, callable_name
+from reagent_sdk.errors import BudgetExceeded, InvalidInput
+from reagent_sdk.task import Task
+from reagent_sdk.trajectory import Trajectory
+from reagent_sdk.verdict import Verdict, VerdictStatus
+
+
+@runtime_checkable
+class Judge(Protocol):
+    """Turns a task and a trajectory into a verdict. A judge that fails returns a verdict that says so.
+
+    `name` identifies the judge on its verdicts; `gate` is the accept threshold that it ships, if any.
+    """
+
+    @property
+    def name(self) -> str:
+        """Which judge this is; scores are compared only between verdicts of one name."""
+
+    @property
+    def gate(self) -> float | None:
+        """The judge's own accept threshold in [0, 1], fitted on labelled runs; None when it ships none."""
+
+    async def judge(self, task: Task, trajectory: Trajectory) -> Verdict:
+        """Judges one trajectory.
+
+        Raises:
+            BudgetExceeded: the run's budget allows no further call.
+        """
+
+    async def aclose(self) -> None:
+        """Frees what the judge holds. Idempotent."""
+
+
+class CallableJudge:
+    """A plain function, sync or async, as a judge.
+
+    The function takes `(task, trajectory)` and returns a :class:`Verdict`, a score in [0, 1] or a pair
+    `(score, critique)`. What it raises becomes a verdict with status `unavailable`.
+    """
+
+    gate: float | None = None
+
+    def __init__(self, function: Callable[..., Any], *, name: str | None = None) -> None:
+        try:
+            inspect.signature(function).bind(None, None)
+        except TypeError:
+            raise InvalidInput(
+                f"the judge {callable_name(function)} must take two arguments: (task, trajectory)"
+            ) from None
+        except ValueError:  # a builtin without a signature: calling it will tell
+            pass
+        self._function = function
+        self.name = name or callable_name(function)
+
+    async def judge(self, task: Task, trajectory: Trajectory) -> Verdict:
+        """Calls the function and reads its result."""
+        try:
+            result, usage = await call_metered(self._function, task, trajectory)
+        except BudgetExceeded:
+            raise
+        except Exception as error:  # a judge that breaks is an outcome of its own and must cost nobody the draft
+            reason = f"{type(error).__name__}: {error}"
+            return Verdict.failed(VerdictStatus.UNAVAILABLE, reason, judge=self.name)
+        return self._read(result).model_copy(update={"judge": self.name, "usage": usage})
+
+    def _read(self, result: object) -> Verdict:
+        if isinstance(result, Verdict):
+            return result
+        score, critique = result if isinstance(result, tuple) and len(result) == 2 else (result, "")
+        try:
+            return Verdict(status=VerdictStatus.SCORED, score=score, critique=critique)
+        except ValidationError as error:
+            problem = error.errors()[0]["msg"].removeprefix("Value error, ")
+            return Verdict.failed(
+                VerdictStatus.UNPARSEABLE,
+                f"expected a Verdict, a score in [0, 1] or (score, critique), got {str(result)[:80]!r}: {problem}",
+            )
+
+    async def aclose(self) -> None:
+        """Nothing to free."""

@@ -1,0 +1,57 @@
+"""A judge with a stand-in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reagent_sdk.errors import InvalidInput
+from reagent_sdk.judges.base import Judge
+from reagent_sdk.task import Task
+from reagent_sdk.trajectory import Trajectory
+from reagent_sdk.verdict import Verdict
+
+
+class FallbackJudge:
+    """Asks the judges in order until one scores.
+
+    Verdicts carry the name of the judge that spoke. Scores of different judges are not compared: when the stand-in
+    steps in during a run, the loop keeps what the first judge held best and stops.
+
+    Raises:
+        InvalidInput: fewer than two judges.
+    """
+
+    def __init__(self, judges: Sequence[Judge]) -> None:
+        if len(judges) < 2:
+            raise InvalidInput("a fallback needs at least two judges, in the order in which to ask them")
+        self._judges = tuple(judges)
+
+    @property
+    def name(self) -> str:
+        """All names, in order."""
+        return " | ".join(judge.name for judge in self._judges)
+
+    @property
+    def gate(self) -> float | None:
+        """The first judge's gate; it means nothing for the scores of another."""
+        return self._judges[0].gate
+
+    async def judge(self, task: Task, trajectory: Trajectory) -> Verdict:
+        """The first scored verdict, or the last judge's failure with the reasons of all.
+
+        Raises:
+            BudgetExceeded: the run's budget allows no further call.
+        """
+        failures: list[Verdict] = []
+        for judge in self._judges:
+            verdict = await judge.judge(task, trajectory)
+            if verdict.scored:
+                return verdict
+            failures.append(verdict)
+        reasons = "; ".join(f"{verdict.judge}: {verdict.status}: {verdict.reason}" for verdict in failures)
+        return failures[-1].model_copy(update={"reason": reasons})
+
+    async def aclose(self) -> None:
+        """Closes all judges."""
+        for judge in self._judges:
+            await judge.aclose()

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import anyio
-
-from reagent_sdk import models, scope
+from reagent_sdk import models
 from reagent_sdk.clients.base import Completion, MeteredCall, Sampling
-from reagent_sdk.clients.engine import Chunk, Engine, EngineSpec, default_threads, shared_engine
-from reagent_sdk.clients.streamed import Streamed
-from reagent_sdk.errors import BadReply, ContextOverflow, InvalidInput, ModelError, ModelRejected, ModelUnavailable
-from reagent_sdk.events import PromptProgress, TextDelta
+from reagent_sdk.clients.engine import Engine, shared_engine
+from reagent_sdk.clients.llamacpp import EngineSpec, default_threads
+from reagent_sdk.clients.local_call import LocalCall, finished
+from reagent_sdk.errors import InvalidInput, ModelUnavailable
 from reagent_sdk.messages import Message, to_openai
 from reagent_sdk.models.gguf import check_gguf
 
 Lora = str | Path | tuple[str | Path, float]
 """A GGUF LoRA adapter, with a scale other than 1 where one is given."""
 
-_GRACE_SECONDS = 10.0
 _SEEDS = 2**32 - 1  # the engine takes 32 bits, and the largest of them means "random"
 
 
@@ -94,7 +88,7 @@ class Embedded:
         Raises:
             WeightsUnavailable: the weights cannot be loaded.
         """
-        await _finished(self.engine.submit_load(), lambda: None)
+        await finished(self.engine.submit_load(), lambda: None)
 
     async def complete(self, messages: Sequence[Message], sampling: Sampling) -> Completion:
         """Completes a conversation; text and prompt progress are emitted on the current scope as they come.
@@ -109,10 +103,10 @@ class Embedded:
         engine = self.engine
         request = _request(messages, sampling)
         request["lora"] = [{"id": index, "scale": self._scale} for index in range(len(engine.spec.adapters))]
-        call = _Call()
+        call = LocalCall()
         async with MeteredCall() as metered:
             try:
-                await _finished(engine.submit(request, call.on_chunk), call.cancel)
+                await finished(engine.submit(request, call.on_chunk), call.cancel)
             finally:
                 metered.used(call.reply.usage)
             call.check(self.name)
@@ -121,56 +115,6 @@ class Embedded:
     async def aclose(self) -> None:
         """Lets go of the engine, which is freed when its last client does. Idempotent."""
         self._engine = None
-
-
-class _Call:
-    """One call under way: chunks arrive on a worker thread and are dealt with on the event loop's, in order."""
-
-    def __init__(self) -> None:
-        self.reply = Streamed()
-        self._loop = asyncio.get_running_loop()
-        self._scope = scope.current()
-        self._context = contextvars.copy_context()
-        self._stopped = False
-        self._failure: Exception | None = None
-
-    def on_chunk(self, chunk: Chunk) -> bool:
-        """Worker thread: passes the chunk on; True asks the engine to stop."""
-        if not self._stopped:
-            try:
-                self._loop.call_soon_threadsafe(self._take, chunk, context=self._context)
-            except RuntimeError:  # the loop was closed: nobody waits any more
-                self._stopped = True
-        return self._stopped
-
-    def cancel(self) -> None:
-        """Event loop: stops the generation at its next chunk."""
-        self._stopped = True
-
-    def check(self, model: str) -> None:
-        """Raises what went wrong, if anything did."""
-        failure, self._failure = self._failure, None
-        if failure is not None:
-            try:
-                raise failure
-            finally:
-                del failure
-        if self.reply.error is not None:
-            raise _error(self.reply.error, model)
-        if self.reply.finish_reason is None:
-            raise BadReply("the engine broke off without finishing its reply", model=model)
-
-    def _take(self, chunk: Chunk) -> None:
-        if self._failure is not None:
-            return
-        text = self.reply.add(chunk)
-        try:
-            if "prompt_progress" in chunk:
-                self._scope.emit(PromptProgress(self._scope.stage, self.reply.prompt_done, self.reply.prompt_total))
-            if text:
-                self._scope.emit(TextDelta(self._scope.stage, text))
-        except Exception as error:  # an observer failed; the event loop would only log it
-            self._failure, self._stopped = error, True
 
 
 def _request(messages: Sequence[Message], sampling: Sampling) -> dict[str, Any]:
@@ -191,28 +135,3 @@ def _request(messages: Sequence[Message], sampling: Sampling) -> dict[str, Any]:
         "return_progress": True,
         "timings_per_token": True,  # how much a reply that is broken off has cost
     }
-
-
-def _error(error: dict[str, Any], model: str) -> ModelError:
-    message, status = str(error.get("message", error)), error.get("code")
-    status = status if isinstance(status, int) else None
-    if error.get("type") == "exceed_context_size_error":
-        return ContextOverflow(message, model=model, status=status)
-    if status is not None and 400 <= status < 500:
-        return ModelRejected(message, model=model, status=status)
-    return ModelUnavailable(message, model=model, status=status)
-
-
-async def _finished(future: Future[None], cancel: Callable[[], None]) -> None:
-    """Waits for a worker's job. When cancelled, tells it to stop and gives it a moment to free its slot."""
-    waiter = asyncio.wrap_future(future)
-    try:
-        await asyncio.shield(waiter)
-    except asyncio.CancelledError:
-        cancel()
-        if not future.cancel():  # it is under way, not in the queue
-            with anyio.move_on_after(_GRACE_SECONDS, shield=True):
-                await asyncio.wait([waiter])
-        raise
-    finally:
-        del future, waiter  # else an error and this frame hold each other, and the engine, until the next collection

@@ -2,52 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
+from reagent_sdk.clients.llamacpp import EngineSpec, start
 from reagent_sdk.clients.workers import Workers
-from reagent_sdk.errors import ModelRejected, ModelUnavailable, WeightsUnavailable
+from reagent_sdk.errors import ModelRejected, ModelUnavailable
 
 Chunk = dict[str, Any]
 OnChunk = Callable[[Chunk], bool]
 """Takes one streamed chunk on a worker thread; True stops the generation at once."""
 
 _EXIT_SECONDS = 10.0
-_BATCH = 128  # prompt tokens between two looks at the caller's wish to stop; smaller gains little and reads slower
-_PROMPT_CACHE_MIB = 256
-
-
-@dataclass(frozen=True)
-class EngineSpec:
-    """What is loaded. Equal specs share one engine.
-
-    Attributes:
-        model: the GGUF file.
-        adapters: GGUF LoRA adapters; each request says how strongly each of them applies.
-        context: tokens that every single call can use, whatever the other slots do.
-        slots: calls at a time.
-        threads: CPU threads of the engine.
-    """
-
-    model: Path
-    adapters: tuple[Path, ...] = ()
-    context: int = 8192
-    slots: int = 2
-    threads: int = 1
-
-
-def default_threads() -> int:
-    """One core fewer than there are: threads that compete with a busy process collapse to a tenth of the speed."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores - 1)
 
 
 def shared_engine(spec: EngineSpec) -> Engine:
@@ -126,7 +97,7 @@ class Engine:
         """
         with self._loading:
             if self._loaded.server is None:
-                self._loaded.server = _start(self.spec, self.api_key)
+                self._loaded.server = start(self.spec, self.api_key)
             return self._loaded.server
 
     def _submit(self, job: Callable[[], None]) -> Future[None]:
@@ -155,34 +126,6 @@ class Engine:
             raise ModelRejected(str(error), model=self.spec.model.name) from error
         if failures:
             raise failures.pop()
-
-
-def _start(spec: EngineSpec, api_key: str) -> Any:
-    try:
-        import xllamacpp
-    except ImportError as error:
-        raise ModelUnavailable(f"the embedded engine cannot be used on this machine: {error}") from error
-    params = xllamacpp.CommonParams()
-    params.model.path = str(spec.model)
-    params.model_alias = {spec.model.name}  # else the endpoint tells every local user the whole path
-    params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(path), 1.0) for path in spec.adapters]
-    # Not one pool for all slots: there, long calls side by side make each other fail.
-    params.n_ctx, params.n_parallel, params.kv_unified = spec.context * spec.slots, spec.slots, False
-    params.n_batch = params.n_ubatch = _BATCH
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = spec.threads
-    params.cache_ram_mib = _PROMPT_CACHE_MIB
-    params.verbosity = -1
-    params.warmup = params.fit_params = False  # nothing to fit on a CPU, and the first call warms up
-    params.ui = params.endpoint_slots = False
-    params.api_keys = [api_key]  # other users of this machine can reach the port
-    params.n_threads_http = spec.slots + 2
-    try:
-        return xllamacpp.Server(params)
-    except RuntimeError as error:
-        files = ", ".join(str(path) for path in (spec.model, *spec.adapters))
-        raise WeightsUnavailable(
-            f"the engine cannot load {files}: damaged, incomplete, of an unknown kind, or too large for the memory"
-        ) from error
 
 
 _lock = threading.Lock()

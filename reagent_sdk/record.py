@@ -26,6 +26,8 @@ WRITE_WAIT = 60.0
 """Seconds an append waits for the other writers."""
 READ_WAIT = 2.0
 """Seconds a reader waits for a writer that is in the middle of the last line."""
+MAX_REASON = 300
+"""Characters of a damaged record's reason."""
 
 _GIVEN = frozenset({"schema_version", "id", "started_at"})
 _CALLER_ERRNOS = frozenset({errno.ENOENT, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.ESPIPE, errno.EINVAL})
@@ -227,7 +229,8 @@ def _reason(error: ValidationError) -> str:
         if one["loc"] == ("schema_version",):
             return f"schema version {repr(one['input'])[:40]} is unknown to this release, which reads version 1"
     where = ".".join(str(part) for part in found[0]["loc"])
-    return f"{where}: {found[0]['msg']}" if where else found[0]["msg"]
+    text = f"{where}: {found[0]['msg']}" if where else found[0]["msg"]
+    return text if len(text) <= MAX_REASON else text[: MAX_REASON - 3] + "..."  # an unknown field's name has no limit
 
 
 def _failure(verb: str, path: Path, error: OSError) -> ReagentError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from reagent_sdk.calling import call_metered, callable_name
 from reagent_sdk.clients.base import ChatClient, Sampling
@@ -32,6 +32,7 @@ class Work(NamedTuple):
     output: Any
 
 
+@runtime_checkable
 class Agent(Protocol):
     """Turns a task, and the feedback on an earlier attempt if there is one, into work."""
 

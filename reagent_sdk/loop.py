@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import anyio
 
@@ -55,6 +56,7 @@ class CritiqueLoop:
         self._threshold = self._policy.threshold(judge.gate)
         self._meter = Meter(budget, parent=scope.enclosing_meter())
         self._observe = observe
+        self._id = uuid4().hex
         self._started_at = datetime.now(UTC)
         self._attempts: list[Attempt] = []
         self._outputs: list[Any] = []
@@ -95,6 +97,7 @@ class CritiqueLoop:
     def result(self) -> Run:
         """The run so far."""
         run = Run(
+            id=self._id,
             started_at=self._started_at,
             task=self._task,
             attempts=tuple(self._attempts),

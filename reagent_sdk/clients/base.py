@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 from pydantic import Field
 
@@ -48,6 +48,7 @@ class Completion(Frozen):
         return self.finish_reason == "length"
 
 
+@runtime_checkable
 class ChatClient(Protocol):
     """A chat model. Implementations admit and charge each call on the current scope's meter (see `MeteredCall`)."""
 

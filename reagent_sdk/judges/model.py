@@ -33,6 +33,7 @@ class JudgeSettings(Frozen):
     max_chars: int = Field(48_000, ge=SMALLEST_ROOM, description="room for the record in the prompt, in characters")
     reasks: int = Field(1, ge=0, description="further asks after a reply that is unreadable or cut off")
     gate: float | None = Field(None, ge=0, le=1, description="accept threshold that ships with this judge")
+    caveat: str = Field("", description="what every run by this judge should say about it")
 
 
 class ModelJudge:
@@ -73,6 +74,11 @@ class ModelJudge:
     def gate(self) -> float | None:
         """The accept threshold that ships with this judge."""
         return self.settings.gate
+
+    @property
+    def caveat(self) -> str:
+        """What a reader of its verdicts should know; empty for most judges."""
+        return self.settings.caveat
 
     async def judge(self, task: Task, trajectory: Trajectory) -> Verdict:
         """Judges one trajectory.

@@ -1,0 +1,140 @@
+"""One notation for models and judges, in code, in `$REAGENT_JUDGE` and on the command line.
+
+local                        the small model that ships for trying things out, embedded
+local:NAME or local:PATH     a known model, a GGUF file or a folder of weights; `?lora=FILE.gguf` adds an adapter
+http://host:8001/v1          an OpenAI-compatible server, called directly; `#MODEL` picks a model it serves
+hf:ORG/NAME or hf:PATH       Hugging Face weights, run by transformers (extra `hf`)
+provider/model               any model that litellm knows, such as openai/gpt-5 or hosted_vllm/Qwen/Qwen3-8B
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from reagent_sdk.agents import ModelAgent
+from reagent_sdk.clients.base import ChatClient, Sampling
+from reagent_sdk.errors import InvalidInput
+from reagent_sdk.judges.base import CallableJudge, Judge
+from reagent_sdk.judges.fallback import FallbackJudge
+from reagent_sdk.judges.model import JudgeSettings, ModelJudge
+from reagent_sdk.prompts import CURRENT_PROMPT, VERDICT_GRAMMAR, judge_prompt
+
+DEFAULT_MODEL = "smollm2-135m-instruct"
+LOCAL_MAX_TOKENS = 1024
+JUDGE_VARIABLE = "REAGENT_JUDGE"
+FORMS = "local, local:NAME_OR_PATH, http://HOST:PORT/v1[#MODEL], hf:NAME_OR_PATH or provider/model"
+
+JudgeLike: TypeAlias = "str | Judge | Callable[..., Any] | list[JudgeLike] | tuple[JudgeLike, ...] | None"
+
+UNTRAINED = (
+    "the embedded judge is an untrained base model under the judge prompt: "
+    "its verdicts have the right form, but its scores carry next to no information"
+)
+_EMBEDDED = JudgeSettings(
+    sampling=Sampling(temperature=0.0, max_tokens=640, grammar=VERDICT_GRAMMAR, extra={"repeat_penalty": 1.1}),
+    max_chars=16_000,
+)
+
+
+def client_for(spec: str) -> ChatClient:
+    """The client of a model spec.
+
+    Raises:
+        InvalidInput: the spec has none of the known forms.
+        WeightsUnavailable: local weights are missing.
+    """
+    if spec == "local" or spec.startswith("local:"):
+        return _local(spec.removeprefix("local").removeprefix(":") or DEFAULT_MODEL)
+    if spec.startswith("hf:") and spec != "hf:":
+        from reagent_sdk.clients.transformers_client import Transformers
+
+        return Transformers(spec.removeprefix("hf:"))
+    if spec.startswith(("http://", "https://")):
+        from reagent_sdk.clients.openai_compatible import OpenAICompatible
+
+        url, _, model = spec.partition("#")
+        return OpenAICompatible(url, model or None)
+    provider, slash, model = spec.partition("/")
+    if slash and provider and model and not spec.startswith((".", "/", "~")):
+        from reagent_sdk.clients.litellm_client import LiteLLM
+
+        return LiteLLM(spec)
+    raise InvalidInput(f"{spec!r} does not name a model; write {FORMS}")
+
+
+def agent_for(spec: str) -> ModelAgent:
+    """A bare model as an agent. Local models get a limit on their output: small ones do not always find an end.
+
+    Raises:
+        InvalidInput: the spec has none of the known forms.
+        WeightsUnavailable: local weights are missing.
+    """
+    local = spec.startswith(("local", "hf:"))
+    return ModelAgent(client_for(spec), sampling=Sampling(max_tokens=LOCAL_MAX_TOKENS) if local else None)
+
+
+def judge_for(judge: JudgeLike) -> Judge:
+    """The judge that is meant: a spec, a judge, a function `(task, trajectory)`, or several to be asked in order.
+
+    None means `$REAGENT_JUDGE`, else the embedded local judge.
+
+    Raises:
+        InvalidInput: none of these.
+        WeightsUnavailable: local weights are missing.
+    """
+    if judge is None:
+        judge = os.environ.get(JUDGE_VARIABLE) or "local"
+    if isinstance(judge, str):
+        return _model_judge(judge)
+    if isinstance(judge, Judge):
+        return judge
+    if isinstance(judge, list | tuple):
+        return FallbackJudge([judge_for(one) for one in judge])
+    if callable(judge):
+        return CallableJudge(judge)
+    raise InvalidInput(f"a judge is a spec ({FORMS}), a function (task, trajectory) or a Judge, not {judge!r}")
+
+
+def _model_judge(spec: str) -> ModelJudge:
+    try:
+        client = client_for(spec)
+    except InvalidInput as error:
+        raise InvalidInput(f"unknown judge: {error}") from None
+    if not spec.startswith("local"):
+        return ModelJudge(client)
+    return ModelJudge(client, _settings_of(spec.removeprefix("local").removeprefix(":") or DEFAULT_MODEL))
+
+
+def _settings_of(reference: str) -> JudgeSettings:
+    """Settings for local weights, from the `reagent.json` beside them; weights without one are taken as untrained."""
+    from reagent_sdk.models.manifest import read_manifest
+
+    path, lora = _split(reference)
+    trained = Path(lora or path).expanduser()
+    manifest = read_manifest(trained) if trained.exists() else None
+    if manifest is None or manifest.role == "base":
+        return _EMBEDDED.model_copy(update={"caveat": UNTRAINED})
+    if manifest.role != "judge":
+        raise InvalidInput(f"{reference} is a model for the role {manifest.role!r} and not a judge")
+    version = judge_prompt(manifest.prompt_version or CURRENT_PROMPT).version
+    return _EMBEDDED.model_copy(update={"prompt_version": version, "gate": manifest.gate})
+
+
+def _local(reference: str) -> ChatClient:
+    path, lora = _split(reference)
+    folder = Path(path).expanduser()
+    if folder.is_dir() and not any(folder.glob("*.gguf")):
+        from reagent_sdk.clients.transformers_client import Transformers
+
+        return Transformers(str(folder))
+    from reagent_sdk.clients.embedded import Embedded
+
+    return Embedded(path, lora=lora)
+
+
+def _split(reference: str) -> tuple[str, str | None]:
+    path, _, lora = reference.partition("?lora=")
+    return path, lora or None

@@ -1,0 +1,127 @@
+"""`with_critique`: an agent goes in, the same agent with a judge comes out."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from os import PathLike
+from typing import Any, ParamSpec, TypeVar, overload
+
+from reagent_sdk.agents import Agent, ModelAgent
+from reagent_sdk.budget import Budget
+from reagent_sdk.calling import callable_name, is_async
+from reagent_sdk.clients.base import ChatClient
+from reagent_sdk.critic import AsyncCritiqueAgent, CritiqueAgent, Setup
+from reagent_sdk.errors import InvalidInput
+from reagent_sdk.judges.base import Judge
+from reagent_sdk.policy import Policy
+from reagent_sdk.record import RunLog
+from reagent_sdk.specs import FORMS, JudgeLike, agent_for, judge_for
+
+P = ParamSpec("P")
+R = TypeVar("R")
+LogLike = RunLog | str | PathLike[str] | None
+
+
+class _Missing:
+    """Stands for an agent that was not passed, as in `@with_critique(judge=...)`; None would be a mistake."""
+
+
+@overload
+def with_critique(
+    agent: str | ChatClient | Agent,
+    *,
+    judge: JudgeLike = None,
+    policy: Policy | None = None,
+    budget: Budget | None = None,
+    log: LogLike = None,
+) -> CritiqueAgent[..., Any]: ...
+@overload
+def with_critique(
+    agent: Callable[P, R],
+    *,
+    judge: JudgeLike = None,
+    policy: Policy | None = None,
+    budget: Budget | None = None,
+    log: LogLike = None,
+) -> CritiqueAgent[P, R]: ...
+@overload
+def with_critique(
+    *,
+    judge: JudgeLike = None,
+    policy: Policy | None = None,
+    budget: Budget | None = None,
+    log: LogLike = None,
+) -> Callable[[Callable[P, R]], CritiqueAgent[P, R]]: ...
+
+
+def with_critique(
+    agent: Any = _Missing,
+    *,
+    judge: JudgeLike = None,
+    policy: Policy | None = None,
+    budget: Budget | None = None,
+    log: LogLike = None,
+) -> Any:
+    """Wraps an agent in a solve -> judge -> revise loop. The result is called just like the agent itself.
+
+    Works as a function and as a decorator, with or without arguments.
+
+    Args:
+        agent: a function, sync or async, that takes a text or chat messages; or the name of a model (see
+            :mod:`reagent_sdk.specs`); or a chat client; or any object with an `attempt` method.
+        judge: a spec, a function `(task, trajectory)`, a Judge, or a list of them to be asked in order. None means
+            `$REAGENT_JUDGE`, else the embedded local judge.
+        policy: how to revise and what to keep; by default one revision, and the better attempt is returned.
+        budget: limits of each run.
+        log: path of a run log; every run is appended to it.
+
+    Returns:
+        A :class:`CritiqueAgent`. `.run(task)` and `await .arun(task)` give the whole :class:`Run`.
+
+    Raises:
+        InvalidInput: the agent or the judge is none of these.
+        WeightsUnavailable: a local model is named whose weights are missing.
+    """
+    if agent is _Missing:
+        return functools.partial(with_critique, judge=judge, policy=policy, budget=budget, log=log)
+    source, owned = _source(agent)
+    made = judge_for(judge)
+    setup = Setup(
+        source=source,
+        judge=made,
+        policy=_typed(policy, Policy) or Policy(),
+        budget=_typed(budget, Budget),
+        log=log if isinstance(log, RunLog | None) else RunLog(log),
+        owned=(*owned, *(() if isinstance(judge, Judge) else (made,))),
+    )
+    return AsyncCritiqueAgent(setup) if callable(source) and is_async(source) else CritiqueAgent(setup)
+
+
+def _source(agent: object) -> tuple[Callable[..., Any] | Agent, tuple[Agent, ...]]:
+    """What makes attempts, and what of it we must close."""
+    if isinstance(agent, str):
+        model = agent_for(agent)
+        return model, (model,)
+    if isinstance(agent, ChatClient):
+        return ModelAgent(agent), ()
+    if isinstance(agent, Agent):
+        return agent, ()
+    if inspect.isclass(agent):
+        raise InvalidInput(f"{agent.__qualname__} is a class; pass an instance or a function")
+    if not callable(agent):
+        raise InvalidInput(
+            f"cannot wrap {agent!r}: pass a function that takes a question and returns an answer, or a model ({FORMS})"
+        )
+    if inspect.isgeneratorfunction(agent) or inspect.isasyncgenfunction(agent):
+        raise InvalidInput(
+            f"{callable_name(agent)} yields instead of returning; pass a function that returns its answer"
+        )
+    return agent, ()
+
+
+def _typed(value: Any, kind: type[R]) -> R | None:
+    if value is not None and not isinstance(value, kind):
+        raise InvalidInput(f"{kind.__name__.lower()} must be a {kind.__name__}, not {value!r}")
+    return value

@@ -380,11 +380,16 @@ def writers(log: RunLog) -> Iterator[list[subprocess.Popen[bytes]]]:
             writer.communicate()
 
 
-def test_eight_writers_and_one_killed_in_mid_write(log: RunLog, writers: list[subprocess.Popen[bytes]]) -> None:
+def test_eight_writers_and_one_killed_in_mid_write(
+    log: RunLog, writers: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     *others, victim = writers
     for writer in writers:
         release(writer)
     expect(victim, b"torn\n")  # it holds the lock, half a record is on the disk, and the others wait
+    with monkeypatch.context() as patch, pytest.raises(ReagentError, match="another process has held its lock"):
+        patch.setattr(record, "WRITE_WAIT", 0.0)
+        log.append(make_run("too early"))
     victim.kill()
     assert victim.wait() == -9
     assert [writer.wait() for writer in others] == [0] * 7
@@ -433,6 +438,7 @@ def test_a_reader_waits_for_a_record_in_the_making(log: RunLog, monkeypatch: pyt
     halfway.wait()
     monkeypatch.setattr(log, "_lock", lock)
     found = list(log.scan())
+    go_on.set()
     writer.join()
     assert [one.id for one in found if isinstance(one, Run)] == ["slow"]
 

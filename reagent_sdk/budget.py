@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pydantic import Field
 
 from reagent_sdk.errors import BudgetExceeded
-from reagent_sdk.frozen import Frozen
+from reagent_sdk.frozen import Settings
 from reagent_sdk.usage import Usage
 
 CALL = Usage(calls=1)
 
 
-class Budget(Frozen):
+class Budget(Settings):
     """Hard limits of one run; None means no limit.
 
     `calls` is never exceeded. `tokens` and `usd` are checked before each call, so that the last call may pass them by

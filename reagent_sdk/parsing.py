@@ -24,7 +24,7 @@ ABSTAIN = "abstain"
 RAW_KEPT = 4_000
 """Characters of an unreadable reply that are kept on the verdict."""
 
-_SCORE = re.compile(r"(?:\d{1,32}(?:\.\d{0,32})?|\.\d{1,32})", re.ASCII)
+_SCORE = re.compile(r"(?:\d{1,32}(?:\.\d{0,1100})?|\.\d{1,1100})", re.ASCII)  # room for every float in full
 _TAGS = tuple(f"<{slash}{name}>" for name in BLOCKS for slash in ("", "/"))
 _TRAILERS = ("<|im_end|>", "<|endoftext|>", "</s>", "<|eot_id|>")
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from reagent_sdk.frozen import Frozen
+from reagent_sdk.frozen import Settings
 
 
-class Policy(Frozen):
+class Policy(Settings):
     """The rules of a run.
 
     The default revises once and keeps the better attempt. `Policy(keep="last", rounds=1)` is the paper's Reagent-C: it
@@ -17,7 +17,7 @@ class Policy(Frozen):
     """
 
     rounds: int = Field(1, ge=0, description="revisions at most; 0 judges the first attempt and never revises")
-    accept: float | Literal["gate"] | None = Field(
+    accept: Annotated[float, Field(ge=0, le=1)] | Literal["gate"] | None = Field(
         "gate",
         description="stop when a score reaches this; 'gate' takes the judge's own threshold when it ships one; "
         "None never accepts early",

@@ -10,6 +10,9 @@ from reagent_sdk.messages import Message
 from reagent_sdk.task import Task
 from reagent_sdk.trajectory import Trajectory
 
+SMALLEST_ROOM = 1_000
+"""Characters below which a judge would not see enough to judge."""
+
 _TOOL_RESULT_CAPS = (8_000, 4_000, 2_000, 1_000, 500, 250)
 _SHARE_OF_ENDS = 0.25
 """The question and the answer may each take this share of the room; the work gets the rest."""
@@ -38,9 +41,9 @@ def render_record(task: Task, trajectory: Trajectory, *, max_chars: int) -> Rend
     Args:
         task: what was asked.
         trajectory: what was done; an answer that is also the last message appears once.
-        max_chars: room for the whole text, at least 400 characters.
+        max_chars: room for the whole text; below 1,000 it counts as 1,000.
     """
-    max_chars = max(400, max_chars)
+    max_chars = max(SMALLEST_ROOM, max_chars)
     ends = int(max_chars * _SHARE_OF_ENDS)
     question, cut_question = clip(defuse(task.question), ends)
     answer, cut_answer = clip(defuse(trajectory.answer), ends)
@@ -51,10 +54,14 @@ def render_record(task: Task, trajectory: Trajectory, *, max_chars: int) -> Rend
 
 
 def clip(text: str, limit: int) -> tuple[str, int]:
-    """Cuts the middle out of a text that is too long; returns it and the number of characters left out."""
+    """Cuts the middle out of a text that is too long; returns it and the number of characters left out.
+
+    A limit below 120 counts as 120: the mark of the cut needs room as well.
+    """
+    limit = max(limit, 120)
     if len(text) <= limit:
         return text, 0
-    keep = max(40, limit - 48)
+    keep = limit - 48
     head, tail = keep - keep // 3, keep // 3
     omitted = len(text) - head - tail
     return f"{text[:head]}\n[... {omitted} characters left out ...]\n{text[-tail:]}", omitted

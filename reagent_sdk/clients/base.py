@@ -10,12 +10,12 @@ from typing import Any, Literal, Protocol, Self, runtime_checkable
 from pydantic import Field
 
 from reagent_sdk import scope
-from reagent_sdk.frozen import Frozen
+from reagent_sdk.frozen import Frozen, Settings
 from reagent_sdk.messages import Message
 from reagent_sdk.usage import Usage
 
 
-class Sampling(Frozen):
+class Sampling(Settings):
     """How a completion is sampled. None leaves the choice to the server."""
 
     temperature: float | None = Field(None, ge=0)

@@ -9,23 +9,20 @@ from pydantic import Field
 from reagent_sdk import framing
 from reagent_sdk.clients.base import ChatClient, Sampling
 from reagent_sdk.errors import ContextOverflow, ModelError
-from reagent_sdk.frozen import Frozen
+from reagent_sdk.frozen import Settings
 from reagent_sdk.messages import Message, assistant
 from reagent_sdk.parsing import parse_verdict
 from reagent_sdk.prompts import CURRENT_PROMPT, VERDICT_GRAMMAR, judge_prompt
-from reagent_sdk.rendering import clip
+from reagent_sdk.rendering import SMALLEST_ROOM, clip
 from reagent_sdk.task import Task
 from reagent_sdk.trajectory import Trajectory
 from reagent_sdk.usage import Usage
 from reagent_sdk.verdict import Verdict, VerdictStatus
 
-SMALLEST_ROOM = 1_000
-"""Characters of record below which a judge would not see enough to judge."""
-
 _REASK_SEED = 7919
 
 
-class JudgeSettings(Frozen):
+class JudgeSettings(Settings):
     """How a model judges."""
 
     prompt_version: str = CURRENT_PROMPT

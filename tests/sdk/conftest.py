@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -17,4 +18,13 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def smollm() -> Path:
     """Real weights, in the user's own cache: downloaded once per machine, not once per run."""
-    return models.pull("smollm2-135m-instruct", report=lambda line: print(line, file=sys.stderr))
+    return models.pull("smollm2-135m-instruct", report=lambda line: sys.stderr.write(f"{line}\n"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real public data, which is not part of the repository."""
+    folder = Path(os.environ.get("REAGENT_DATA") or Path(__file__).parents[3] / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no data at {folder}; set REAGENT_DATA to a folder that holds the public data sets")
+    return folder

@@ -62,6 +62,7 @@ class CritiqueLoop:
         self._outputs: list[Any] = []
         self._notes: list[str] = []
         self._stop: StopReason | None = None
+        self._finished: Run | None = None
 
     async def attempts(self) -> AsyncGenerator[Attempt, None]:
         """Makes and judges attempts until there is a reason to stop.
@@ -90,12 +91,14 @@ class CritiqueLoop:
         """Runs the loop to its end. Raises what :meth:`attempts` raises."""
         async for _ in self.attempts():
             pass
-        run = self.result()
-        self._emit(RunFinished(run))
-        return run
+        self._finished = self.result()
+        self._emit(RunFinished(self._finished))
+        return self._finished
 
     def result(self) -> Run:
-        """The run so far."""
+        """The run so far; once it has finished, always the same."""
+        if self._finished is not None:
+            return self._finished
         run = Run(
             id=self._id,
             started_at=self._started_at,

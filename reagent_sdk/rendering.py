@@ -13,7 +13,7 @@ from reagent_sdk.trajectory import Trajectory
 SMALLEST_ROOM = 1_000
 """Characters below which a judge would not see enough to judge."""
 
-_TOOL_RESULT_CAPS = (8_000, 4_000, 2_000, 1_000, 500, 250)
+_SMALLEST_CAP = 250
 _SHARE_OF_ENDS = 0.25
 """The question and the answer may each take this share of the room; the work gets the rest."""
 
@@ -101,14 +101,13 @@ def _fit(steps: list[_Step], room: int) -> tuple[str, int]:
     text = _join(steps)
     if len(text) <= room:
         return text, 0
-    for cap in _TOOL_RESULT_CAPS:
-        shortened, cut = _clip_steps(steps, cap, tools_only=True)
-        if len(text := _join(shortened)) <= room:
-            return text, cut
-    for cap in _TOOL_RESULT_CAPS[2:]:
-        shortened, cut = _clip_steps(steps, cap, tools_only=False)
-        if len(text := _join(shortened)) <= room:
-            return text, cut
+    for tools_only in (True, False):
+        cap = max(room, 2 * _SMALLEST_CAP)
+        while cap >= _SMALLEST_CAP:
+            shortened, cut = _clip_steps(steps, cap, tools_only=tools_only)
+            if len(text := _join(shortened)) <= room:
+                return text, cut
+            cap //= 2
     return _drop_middle(shortened, cut, room)
 
 

@@ -58,7 +58,7 @@ def client_for(spec: str) -> ChatClient:
         url, _, model = spec.partition("#")
         return OpenAICompatible(url, model or None)
     provider, slash, model = spec.partition("/")
-    if slash and provider and model and not spec.startswith((".", "/", "~")):
+    if slash and provider and model and ":" not in provider and not spec.startswith((".", "~")):
         from reagent_sdk.clients.litellm_client import LiteLLM
 
         return LiteLLM(spec)

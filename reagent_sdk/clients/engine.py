@@ -11,10 +11,10 @@ from functools import partial
 from typing import Any
 
 from reagent_sdk.clients.llamacpp import EngineSpec, start
+from reagent_sdk.clients.streamed import Chunk
 from reagent_sdk.clients.workers import Workers
 from reagent_sdk.errors import ModelRejected, ModelUnavailable
 
-Chunk = dict[str, Any]
 OnChunk = Callable[[Chunk], bool]
 """Takes one streamed chunk on a worker thread; True stops the generation at once."""
 

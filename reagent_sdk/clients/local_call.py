@@ -1,4 +1,4 @@
-"""One call to the embedded engine: from its worker thread to the event loop, and the stop signal the other way."""
+"""One call to a model of this process: from its worker thread to the event loop, and the stop signal the other way."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import Any
 import anyio
 
 from reagent_sdk import scope
-from reagent_sdk.clients.engine import Chunk
-from reagent_sdk.clients.streamed import Streamed
+from reagent_sdk.clients.streamed import Chunk, Streamed
 from reagent_sdk.errors import BadReply, ContextOverflow, ModelError, ModelRejected, ModelUnavailable
 from reagent_sdk.events import PromptProgress, TextDelta
 
@@ -31,7 +30,7 @@ class LocalCall:
         self._failure: Exception | None = None
 
     def on_chunk(self, chunk: Chunk) -> bool:
-        """Worker thread: passes the chunk on; True asks the engine to stop."""
+        """Worker thread: passes the chunk on; True asks the model to stop."""
         if not self._stopped:
             try:
                 self._loop.call_soon_threadsafe(self._take, chunk, context=self._context)
@@ -54,7 +53,7 @@ class LocalCall:
         if self.reply.error is not None:
             raise _error(self.reply.error, model)
         if self.reply.finish_reason is None:
-            raise BadReply("the engine broke off without finishing its reply", model=model)
+            raise BadReply("the model broke off without finishing its reply", model=model)
 
     def _take(self, chunk: Chunk) -> None:
         if self._failure is not None:

@@ -8,6 +8,9 @@ from reagent_sdk.clients.base import Completion
 from reagent_sdk.messages import Message
 from reagent_sdk.usage import Usage
 
+Chunk = dict[str, Any]
+"""One piece of a reply, as the OpenAI protocol streams it."""
+
 
 class Streamed:
     """What has arrived of one reply. Single use."""
@@ -24,7 +27,7 @@ class Streamed:
         self._reasoning: list[str] = []
         self._tool_calls: dict[int, dict[str, Any]] = {}
 
-    def add(self, chunk: dict[str, Any]) -> str:
+    def add(self, chunk: Chunk) -> str:
         """Takes the next chunk; returns the text it adds to the reply."""
         if "error" in chunk:
             self.error = chunk["error"]
@@ -67,7 +70,7 @@ class Streamed:
             model=self._model,
         )
 
-    def _count(self, chunk: dict[str, Any]) -> None:
+    def _count(self, chunk: Chunk) -> None:
         progress = chunk.get("prompt_progress") or {}
         self.prompt_done = progress.get("processed", self.prompt_done)
         self.prompt_total = progress.get("total", self.prompt_total)

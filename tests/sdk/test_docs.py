@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from sybil import Document
+from sybil.parsers.markdown import PythonCodeBlockParser
+
+from reagent_sdk import StopReason, VerdictStatus
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+
+
+@pytest.mark.real_model
+@pytest.mark.usefixtures("smollm")
+def test_the_readmes_examples_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("REAGENT_JUDGE", raising=False)
+    document = Document.parse(str(ROOT / "README.md"), PythonCodeBlockParser())
+    examples = list(document.examples())
+    assert len(examples) >= 3
+    for example in examples:
+        example.evaluate()
+    printed = capsys.readouterr().out
+    assert "12 eggs cost 3 euros\n" in printed
+    assert "Returned attempt 2 of 2 (scores: 0.30, 0.90)" in printed
+    assert "answer: You wrote" in printed
+    assert (tmp_path / "runs.jsonl").read_text(encoding="utf-8").count("\n") == 1
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_every_status_and_stop_reason_is_documented() -> None:
+    page = (ROOT / "docs" / "failures.md").read_text(encoding="utf-8")
+    documented = [*StopReason, *(status for status in VerdictStatus if status is not VerdictStatus.SCORED)]
+    assert [name.value for name in documented if f"`{name.value}`" not in page] == []

@@ -1,7 +1,7 @@
 # Needs python3 (3.11 or newer) with pip and venv, and GNU make. Everything is installed into .venv.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint clean
+.PHONY: help demo test lint bench clean
 
 PYTHON ?= python3
 
@@ -25,6 +25,7 @@ help:
 	@echo 'make demo Q="..."   the same with your own question (in single quotes if it holds a dollar sign)'
 	@echo 'make test           set everything up, then run the tests'
 	@echo 'make lint           set everything up, then check style and types'
+	@echo 'make bench          set everything up, then measure import time and the overhead of the loop'
 	@echo 'make clean          remove .venv, build outputs and caches'
 
 demo: $(DEMO)
@@ -45,6 +46,10 @@ lint: $(DEV)
 	@.venv/bin/ruff format --check .
 	@echo '==> mypy'
 	@.venv/bin/python -m mypy
+
+bench: $(DEV)
+	@.venv/bin/python -m reagent_benchmarks.imports
+	@.venv/bin/python -m reagent_benchmarks.overhead
 
 clean:
 	@echo '==> Removing .venv, build outputs and caches'

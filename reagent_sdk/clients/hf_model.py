@@ -51,7 +51,7 @@ def load(model: str, device: str | None, dtype: str | None) -> HFModel:
 
 def _with_adapter(path: Path, options: dict[str, Any]) -> Any:
     if find_spec("peft") is None:
-        raise MissingExtra("running a PEFT adapter", "training")
+        raise MissingExtra("running a PEFT adapter", "hf")
     if not (path / "adapter_model.safetensors").is_file():
         raise WeightsUnavailable(f"the adapter in {path} is not saved as safetensors")
     base = json.loads((path / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]

@@ -162,6 +162,22 @@ async def test_an_adapter_needs_peft(tiny_hf: Path, tmp_path: Path, monkeypatch:
     await client.aclose()
 
 
+async def test_a_peft_adapter_runs_over_its_base(smollm_hf: Path, tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    folder = shutil.copytree(smollm_hf, tmp_path / "adapter", ignore=shutil.ignore_patterns("model.safetensors"))
+    base = AutoModelForCausalLM.from_pretrained(smollm_hf)
+    config = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    adapter = get_peft_model(base, config)
+    adapter.save_pretrained(folder)
+    plain, adapted = Transformers(smollm_hf, device="cpu"), Transformers(folder, device="cpu")
+    replies = [(await client.complete(CAPITAL, GREEDY)).text for client in (plain, adapted)]
+    assert replies[0] != replies[1]
+    for client in (plain, adapted):
+        await client.aclose()
+
+
 async def test_a_closed_client_says_so(tiny: Transformers) -> None:
     await tiny.load()
     await tiny.aclose()

@@ -162,6 +162,7 @@ async def test_an_adapter_needs_peft(tiny_hf: Path, tmp_path: Path, monkeypatch:
     await client.aclose()
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # peft over transformers
 async def test_a_peft_adapter_runs_over_its_base(smollm_hf: Path, tmp_path: Path) -> None:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM

@@ -27,13 +27,12 @@ calls repeated without a new purpose, or tool results trusted blindly or ignored
 verified? Does each step follow from the one before? Check the arithmetic and the facts yourself.
 
 Reply with exactly three blocks, in this order and with nothing after them:
-<analysis>
-your own check of the work, step by step; the agent never sees it
-</analysis>
-<critique>
-for the agent: the most important flaw and what to do about it, short and specific; never the answer or a hint at it
-</critique>
-<score>a number from 0 to 1</score>
+<analysis>...</analysis>
+<critique>...</critique>
+<score>...</score>
+The analysis is your own check of the work, step by step; the agent never sees it. The critique is for the agent: \
+name the most important flaw and what to do about it, short and specific, but never the answer or a hint at it. The \
+score is one number from 0 to 1.
 
 Scale: 0.9 and more for clean, verified work; about 0.5 for a plausible answer with gaps; about 0.3 for a lucky guess \
 after messy work, even if the answer is right; below 0.2 for wrong or invented work. If the record is too damaged to \
@@ -106,8 +105,8 @@ def revision_request(critique: str) -> str:
     return (
         "A reviewer read your work above and says:\n"
         f"---\n{advice}\n---\n"
-        "The reviewer may be wrong. Check the points against the question, redo what is flawed, keep what is right, "
-        "and give your complete improved answer to the original question. Do not mention the review."
+        "The reviewer may be wrong: check each point against the question, redo what is flawed and keep what is right. "
+        "Do not mention the review. Now answer the original question again, completely."
     )
 
 

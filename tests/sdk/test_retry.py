@@ -74,7 +74,7 @@ async def test_the_last_error_keeps_what_it_knew_and_counts_the_attempts() -> No
     first = unavailable(retry_after=1.0)
     first.__cause__ = cause
     async with MeteredCall() as call:
-        with pytest.raises(ModelUnavailable, match="503: busy.*given up after 2 attempts") as caught:
+        with pytest.raises(ModelUnavailable, match=r"503: busy.*given up after 2 attempts") as caught:
             await Retry(attempts=2, sleep=Naps()).run(failing(first, first), call=call, model="m")
     assert (caught.value.status, caught.value.model, caught.value.retry_after) == (503, "m", 1.0)
     assert caught.value.__cause__ is cause
@@ -120,7 +120,9 @@ async def test_it_does_not_sleep_into_the_deadline() -> None:
     naps, seen = Naps(), list[Event]()
     with entered(Scope(Meter(Budget(seconds=5)), seen.append)):
         async with MeteredCall() as call:
-            with pytest.raises(ModelUnavailable, match=r"next try would be in 30\.0 s, and the run has [45]\.\d s left"):
+            with pytest.raises(
+                ModelUnavailable, match=r"next try would be in 30\.0 s, and the run has [45]\.\d s left"
+            ):
                 await Retry(sleep=naps).run(failing(unavailable(30.0)), call=call, model="m")
     assert not naps
     assert not seen
@@ -134,15 +136,14 @@ async def test_cancelling_the_wait_ends_it_and_counts_no_retry() -> None:
         started.set()
         await anyio.sleep_forever()
 
-    async with MeteredCall() as call:
-        async with anyio.create_task_group() as tasks:
+    async with MeteredCall() as call, anyio.create_task_group() as tasks:
 
-            async def work() -> None:
-                await Retry(sleep=forever).run(failing(unavailable()), call=call, model="m")
+        async def work() -> None:
+            await Retry(sleep=forever).run(failing(unavailable()), call=call, model="m")
 
-            tasks.start_soon(work)
-            await started.wait()
-            tasks.cancel_scope.cancel()
+        tasks.start_soon(work)
+        await started.wait()
+        tasks.cancel_scope.cancel()
     assert call.usage.retries == 0
 
 

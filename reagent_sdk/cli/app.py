@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from reagent_sdk.cli import ask, demo
+from reagent_sdk.cli import ask, demo, doctor, runs, score, weights
 from reagent_sdk.cli.exits import CommandGroup
 
 app = typer.Typer(
@@ -24,6 +24,22 @@ app = typer.Typer(
 )
 app.command("demo", short_help="Solve real questions with a small local model.", epilog=demo.EXAMPLES)(demo.demo)
 app.command("ask", short_help="Answer one question: solve, judge, revise.", epilog=ask.EXAMPLES)(ask.ask)
+app.command("score", short_help="Judge stored trajectories.", epilog=score.EXAMPLES)(score.score)
+app.command("doctor", short_help="Check the installation and the judge.", epilog=doctor.EXAMPLES)(doctor.doctor)
+
+runs_app = typer.Typer(help="Look at the run log.")
+runs_app.command("list", short_help="The latest runs.", epilog=runs.LIST_EXAMPLES)(runs.list_runs)
+runs_app.command("show", short_help="One whole run.", epilog=runs.SHOW_EXAMPLES)(runs.show_run)
+app.add_typer(runs_app, name="runs")
+
+models_app = typer.Typer(help="The weights on this machine.")
+models_app.command("list", short_help="Known and installed models.", epilog=weights.LIST_EXAMPLES)(weights.list_models)
+models_app.command("pull", short_help="Fetch a model's weights.", epilog=weights.PULL_EXAMPLES)(weights.pull_model)
+models_app.command("remove", short_help="Delete a model's weights.", epilog=weights.REMOVE_EXAMPLES)(
+    weights.remove_model
+)
+models_app.command("path", short_help="Where the weights lie.", epilog=weights.PATH_EXAMPLES)(weights.path_of_model)
+app.add_typer(models_app, name="models")
 
 
 @app.callback(invoke_without_command=True)

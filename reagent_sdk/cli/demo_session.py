@@ -14,7 +14,7 @@ from rich.text import Text
 
 from reagent_sdk.cli.following import follow
 from reagent_sdk.cli.questions import DemoQuestion, contains
-from reagent_sdk.cli.terminal import is_live, one_line
+from reagent_sdk.cli.terminal import clean, is_live, one_line
 from reagent_sdk.cli.view import RunView, row
 from reagent_sdk.events import Event, TextDelta
 from reagent_sdk.run import Run
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from reagent_sdk.judges.base import Judge
 
 _NEXT = """\
-A stronger judge:  REAGENT_JUDGE=http://HOST:PORT/v1 (or provider/model) reagent demo
+A stronger judge:  REAGENT_JUDGE=http://HOST:PORT/v1 reagent demo
 In Python:         agent = reagent_sdk.with_critique(my_agent); agent("...")"""
 
 
@@ -70,7 +70,8 @@ class DemoSession:
 
             run = await follow(agent, question.text, show)
         self._done.append((question, run))
-        self._screen.print(row("answer", Text(one_line(run.answer or "", 200 if question.expected else 5_000))))
+        answer = run.answer or ""
+        self._screen.print(row("answer", Text(one_line(answer) if question.expected else clean(answer).strip())))
         if question.expected is not None:
             found = "contains" if contains(run.answer or "", question.expected) else "does not contain"
             self._screen.print(row("check", Text(f"expected {question.expected}: the answer {found} it")))

@@ -121,13 +121,14 @@ def row(label: str, value: Text) -> Table:
     return grid
 
 
-def verdict_rows(verdict: Verdict) -> list[tuple[str, Text]]:
+def verdict_rows(verdict: Verdict, *, whole: bool = False) -> list[tuple[str, Text]]:
     """Score and critique of a verdict, or why there is none."""
     if verdict.score is None:
-        return [("verdict", Text(f"{verdict.status}: {one_line(verdict.reason)}", style="yellow"))]
+        reason = clean(verdict.reason) if whole else one_line(verdict.reason)
+        return [("verdict", Text(f"{verdict.status}: {reason}", style="yellow"))]
     rows = [("score", score_text(verdict.score))]
     if verdict.critique:
-        rows.append(("critique", Text(shortened(verdict.critique))))
+        rows.append(("critique", Text(clean(verdict.critique) if whole else shortened(verdict.critique))))
     return rows
 
 

@@ -1,0 +1,182 @@
+"""Reading stored trajectories, one JSON object a line, in the shapes that `reagent score` accepts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, BinaryIO
+
+from pydantic import ValidationError
+
+from reagent_sdk.errors import InvalidInput
+from reagent_sdk.messages import Message, from_openai
+from reagent_sdk.run import Run
+from reagent_sdk.task import Task
+from reagent_sdk.trajectory import Trajectory
+
+SHAPES = (
+    '{"question": ..., "messages": [...]}, {"messages": [...]}, {"question": ..., "answer": ...} '
+    "or a run of the run log"
+)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One stored trajectory."""
+
+    id: str
+    line: int
+    task: Task
+    trajectory: Trajectory
+
+
+def read_records(lines: Iterable[bytes], source: str) -> Iterator[Record | None]:
+    """The records in order; None for a run that holds no attempt and so nothing to judge. Blank lines are passed over.
+
+    Args:
+        lines: the file, line by line.
+        source: its name, for messages.
+
+    Raises:
+        InvalidInput: a line is malformed or repeats an id; the message names file and line.
+    """
+    seen: dict[str, int] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            data = _object(line)
+            own_id = _own_id(data)
+            task_and_work = _read(data)
+            key = own_id or _content_id(line, seen)
+            if key in seen:
+                raise InvalidInput(f"the id {key!r} is that of line {seen[key]} already; ids must differ")
+        except InvalidInput as error:
+            raise InvalidInput(f"{source}, line {number}: {error}") from None
+        seen[key] = number
+        yield None if task_and_work is None else Record(key, number, *task_and_work)
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    try:
+        data = json.loads(line.decode())
+    except UnicodeDecodeError:
+        raise InvalidInput("not UTF-8 text") from None
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"not JSON ({error})") from None
+    if not isinstance(data, dict):
+        raise InvalidInput(f"a JSON object is needed, not {type(data).__name__}")
+    return data
+
+
+def _own_id(data: dict[str, Any]) -> str | None:
+    given = data.get("id")
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, str | int) or given == "":
+        raise InvalidInput('"id" must be a text or a whole number')
+    return str(given)
+
+
+def _content_id(line: bytes, seen: dict[str, int]) -> str:
+    """An id that stays the same when other lines come or go, so that a resumed run finds its place."""
+    digest = hashlib.sha256(line.strip()).hexdigest()[:16]
+    key, copy = digest, 1
+    while key in seen:
+        copy += 1
+        key = f"{digest}-{copy}"
+    return key
+
+
+def _read(data: dict[str, Any]) -> tuple[Task, Trajectory] | None:
+    if "attempts" in data and "task" in data:
+        return _of_run(data)
+    question, messages, answer = data.get("question"), data.get("messages"), data.get("answer")
+    if question is not None and not (isinstance(question, str) and question.strip()):
+        raise InvalidInput('"question" must be a text that is not empty')
+    if answer is not None and not isinstance(answer, str):
+        raise InvalidInput('"answer" must be a text')
+    if messages is not None:
+        return _of_messages(question, messages, answer)
+    if question is None or answer is None:
+        raise InvalidInput(f"none of the known shapes: {SHAPES}")
+    return Task.of(question), Trajectory(answer=answer)
+
+
+def _of_run(data: dict[str, Any]) -> tuple[Task, Trajectory] | None:
+    try:
+        run = Run.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InvalidInput(f"not a run that this release reads ({where}: {first['msg']})") from None
+    return None if run.best is None else (run.task, run.best.trajectory)
+
+
+def _of_messages(question: str | None, given: object, answer: str | None) -> tuple[Task, Trajectory]:
+    """Splits a conversation at its question: what comes after it is the work."""
+    if not isinstance(given, list) or not given:
+        raise InvalidInput('"messages" must be a list of chat messages that is not empty')
+    messages = from_openai(given)
+    at = _asked_at(messages, question)
+    if question is None and at is None:
+        raise InvalidInput('no message of role "user" asks anything, and there is no "question"')
+    start = 0 if at is None else at + 1
+    history = messages[: start - 1] if at is not None else ()
+    asked = question if question is not None else messages[start - 1].text
+    work = messages[start:]
+    if not work and answer is not None:
+        return Task(question=asked, history=history), Trajectory(answer=answer)
+    return Task(question=asked, history=history), Trajectory.from_openai(work, answer=answer)
+
+
+def _asked_at(messages: tuple[Message, ...], question: str | None) -> int | None:
+    """Position of the user's message that asks the question: the first one, when no question is given."""
+    for index, message in enumerate(messages):
+        text = message.text.strip()
+        if message.role == "user" and text and (question is None or text == question.strip()):
+            return index
+    return None
+
+
+class RecordFile:
+    """A file of records that is read twice: to check all of it, then to judge it.
+
+    Args:
+        file: the file, at its beginning, able to go back there.
+        name: its name, for messages.
+        limit: how many records to judge at most.
+    """
+
+    def __init__(self, file: BinaryIO, name: str, limit: int | None = None) -> None:
+        self._file = file
+        self._name = name
+        self._limit = limit
+        self.empty_runs = 0
+        self.ids: list[str] = []
+
+    def check(self) -> None:
+        """Reads every line, also beyond the limit; then `ids` names the records to judge.
+
+        Raises:
+            InvalidInput: a line is malformed.
+        """
+        self._file.seek(0)
+        for record in read_records(self._file, self._name):
+            if record is None:
+                self.empty_runs += 1
+            elif self._limit is None or len(self.ids) < self._limit:
+                self.ids.append(record.id)
+
+    def records(self) -> Iterator[Record]:
+        """The records to judge.
+
+        Raises:
+            InvalidInput: the file was changed meanwhile.
+        """
+        self._file.seek(0)
+        found = (record for record in read_records(self._file, self._name) if record is not None)
+        return islice(found, self._limit)

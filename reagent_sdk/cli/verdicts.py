@@ -1,0 +1,132 @@
+"""The file of verdicts that `reagent score` writes, and goes on with after an interruption."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Self, TextIO
+
+from pydantic import ValidationError
+
+from reagent_sdk.cli.records import Record
+from reagent_sdk.cli.tally import Tally
+from reagent_sdk.cli.terminal import as_json
+from reagent_sdk.errors import InvalidInput
+from reagent_sdk.frozen import Frozen
+from reagent_sdk.verdict import Verdict, VerdictStatus
+
+
+class Scored(Frozen):
+    """One line of the file."""
+
+    id: str
+    line: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What an existing file holds already.
+
+    Attributes:
+        ids: records that need no further verdict.
+        tally: counts of their verdicts.
+        again: verdicts to drop because the judge was unavailable for them.
+        torn: the last line breaks off, as a killed process leaves it.
+    """
+
+    ids: frozenset[str] = frozenset()
+    tally: Tally = field(default_factory=Tally)
+    again: int = 0
+    torn: bool = False
+
+
+def read_earlier(path: Path, judge: str) -> Earlier:
+    """Looks through an existing file; it is left as it is.
+
+    Raises:
+        InvalidInput: it holds something else than verdicts, or those of another judge.
+    """
+    ids: set[str] = set()
+    tally, again, torn = Tally(), 0, False
+    for number, line, whole in _lines(path):
+        scored = _parse(line)
+        if scored is None:
+            if whole:
+                raise InvalidInput(f"{path}, line {number} is not a verdict; pass another file as --out")
+            torn = True
+        elif scored.verdict.status is VerdictStatus.UNAVAILABLE:
+            again += 1
+        elif scored.verdict.judge != judge:
+            raise InvalidInput(
+                f"{path} holds verdicts of the judge {scored.verdict.judge!r}, not of {judge!r}, and scores of "
+                "different judges cannot be compared; pass another file as --out"
+            )
+        else:
+            ids.add(scored.id)
+            tally.add(scored.verdict, now=False)
+    return Earlier(frozenset(ids), tally, again, torn)
+
+
+def repair(path: Path) -> None:
+    """Rewrites the file without its torn end and without verdicts of an unavailable judge, in one step."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as draft:
+        try:
+            for _, line, _ in _lines(path):
+                scored = _parse(line)
+                if scored is not None and scored.verdict.status is not VerdictStatus.UNAVAILABLE:
+                    draft.write(line.rstrip(b"\n") + b"\n")
+            draft.close()
+            os.chmod(draft.name, path.stat().st_mode & 0o777)
+            os.replace(draft.name, path)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(draft.name)
+            raise
+
+
+class VerdictFile:
+    """Appends verdicts to a file, or writes them to a stream, each at once and whole."""
+
+    def __init__(self, target: Path | TextIO) -> None:
+        self._path = target if isinstance(target, Path) else None
+        self._stream = None if isinstance(target, Path) else target
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> Self:
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("ab", buffering=0)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def add(self, record: Record, verdict: Verdict) -> None:
+        """Writes one verdict."""
+        text = as_json(Scored(id=record.id, line=record.line, verdict=verdict)) + "\n"
+        if self._file is not None:
+            self._file.write(text.encode())
+        elif self._stream is not None:
+            self._stream.write(text)
+            self._stream.flush()
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes, bool]]:
+    """Numbered lines that are not blank, and whether each is whole."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                yield number, line, line.endswith(b"\n")
+
+
+def _parse(line: bytes) -> Scored | None:
+    try:
+        return Scored.model_validate_json(line)
+    except ValidationError:
+        return None

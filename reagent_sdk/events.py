@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from reagent_sdk.messages import ToolCall
 from reagent_sdk.run import Run
 from reagent_sdk.trajectory import Trajectory
 from reagent_sdk.verdict import Verdict
@@ -51,6 +52,22 @@ class Retrying:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCalled:
+    """The agent calls a tool."""
+
+    call: ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class ToolReturned:
+    """A tool call ended; `error` is the type of its error, None when all went well."""
+
+    call: ToolCall
+    text: str
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptSolved:
     """The agent finished an attempt; it has not been judged yet."""
 
@@ -73,4 +90,14 @@ class RunFinished:
     run: Run
 
 
-Event: TypeAlias = AttemptStarted | TextDelta | PromptProgress | Retrying | AttemptSolved | AttemptJudged | RunFinished
+Event: TypeAlias = (
+    AttemptStarted
+    | TextDelta
+    | PromptProgress
+    | Retrying
+    | ToolCalled
+    | ToolReturned
+    | AttemptSolved
+    | AttemptJudged
+    | RunFinished
+)

@@ -160,7 +160,7 @@ class CritiqueLoop:
     async def _call(self, stage: Stage, call: Awaitable[T]) -> T:
         """Awaits a call inside the run's scope; at the deadline it is cancelled."""
         limit = self._meter.remaining_seconds
-        with scope.entered(scope.Scope(self._meter, self._observe, stage)):
+        with scope.entered(scope.Scope(self._meter, self._observe, stage, self._judge)):
             with anyio.move_on_after(limit):
                 return await call
         raise BudgetExceeded(

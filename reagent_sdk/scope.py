@@ -11,20 +11,25 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from reagent_sdk.budget import Meter
 from reagent_sdk.events import Event, Stage
+
+if TYPE_CHECKING:
+    from reagent_sdk.judges.base import Judge
 
 Observer = Callable[[Event], None]
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Meter and observer of the run under way, and whose turn it is."""
+    """Meter, observer and judge of the run under way, and whose turn it is."""
 
     meter: Meter = field(default_factory=Meter)
     observe: Observer | None = None
     stage: Stage = "agent"
+    judge: Judge | None = None
 
     def emit(self, event: Event) -> None:
         """Shows an event to the observer, if there is one."""

@@ -10,9 +10,9 @@ provider/model               any model that litellm knows, such as openai/gpt-5 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from reagent_sdk.agents import ModelAgent
 from reagent_sdk.clients.base import ChatClient, Sampling
@@ -22,8 +22,12 @@ from reagent_sdk.judges.fallback import FallbackJudge
 from reagent_sdk.judges.model import JudgeSettings, ModelJudge
 from reagent_sdk.prompts import CURRENT_PROMPT, VERDICT_GRAMMAR, judge_prompt
 
+if TYPE_CHECKING:
+    from reagent_sdk.tools.agent import ToolAgent
+
 DEFAULT_MODEL = "smollm2-135m-instruct"
 LOCAL_MAX_TOKENS = 1024
+LOCAL_WINDOW_CHARS = 16_000
 JUDGE_VARIABLE = "REAGENT_JUDGE"
 FORMS = "local, local:NAME_OR_PATH, http://HOST:PORT/v1[#MODEL], hf:NAME_OR_PATH or provider/model"
 
@@ -65,15 +69,24 @@ def client_for(spec: str) -> ChatClient:
     raise InvalidInput(f"{spec!r} does not name a model; write {FORMS}")
 
 
-def agent_for(spec: str) -> ModelAgent:
-    """A bare model as an agent. Local models get a limit on their output: small ones do not always find an end.
+def agent_for(spec: str | ChatClient, tools: Sequence[Any] | None = None) -> ModelAgent | ToolAgent:
+    """A model as an agent, a tool-calling one when there are tools.
+
+    Local models get a limit on their output, because small ones do not always find an end, and a small window.
 
     Raises:
-        InvalidInput: the spec has none of the known forms.
+        InvalidInput: the spec has none of the known forms, or something is not a tool.
         WeightsUnavailable: local weights are missing.
     """
-    local = spec.startswith(("local", "hf:"))
-    return ModelAgent(client_for(spec), sampling=Sampling(max_tokens=LOCAL_MAX_TOKENS) if local else None)
+    client = client_for(spec) if isinstance(spec, str) else spec
+    local = client.name.startswith(("local:", "hf:"))
+    sampling = Sampling(max_tokens=LOCAL_MAX_TOKENS) if local else Sampling()
+    if tools is None:
+        return ModelAgent(client, sampling=sampling)
+    from reagent_sdk.tools.agent import AgentSettings, ToolAgent
+
+    settings = AgentSettings(sampling=sampling, **({"window_chars": LOCAL_WINDOW_CHARS} if local else {}))
+    return ToolAgent(client, tools, settings)
 
 
 def judge_for(judge: JudgeLike) -> Judge:

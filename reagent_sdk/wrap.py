@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any, ParamSpec, TypeVar, overload
 
-from reagent_sdk.agents import Agent, ModelAgent
+from reagent_sdk.agents import Agent
 from reagent_sdk.budget import Budget
 from reagent_sdk.calling import callable_name, is_async
 from reagent_sdk.clients.base import ChatClient
@@ -32,6 +32,7 @@ class _Missing:
 def with_critique(
     agent: str | ChatClient | Agent,
     *,
+    tools: Sequence[Any] | None = None,
     judge: JudgeLike = None,
     policy: Policy | None = None,
     budget: Budget | None = None,
@@ -59,6 +60,7 @@ def with_critique(
 def with_critique(
     agent: Any = _Missing,
     *,
+    tools: Sequence[Any] | None = None,
     judge: JudgeLike = None,
     policy: Policy | None = None,
     budget: Budget | None = None,
@@ -71,6 +73,7 @@ def with_critique(
     Args:
         agent: a function, sync or async, that takes a text or chat messages; or the name of a model (see
             :mod:`reagent_sdk.specs`); or a chat client; or any object with an `attempt` method.
+        tools: makes a tool-calling agent of a model: typed functions, `@tool` objects or pydantic models.
         judge: a spec, a function `(task, trajectory)`, a Judge, or a list of them to be asked in order. None means
             `$REAGENT_JUDGE`, else the embedded local judge.
         policy: how to revise and what to keep; by default one revision, and the better attempt is returned.
@@ -85,8 +88,8 @@ def with_critique(
         WeightsUnavailable: a local model is named whose weights are missing.
     """
     if agent is _Missing:
-        return functools.partial(with_critique, judge=judge, policy=policy, budget=budget, log=log)
-    source, owned = _source(agent)
+        return functools.partial(with_critique, tools=tools, judge=judge, policy=policy, budget=budget, log=log)
+    source, owned = _source(agent, tools)
     made = judge_for(judge)
     setup = Setup(
         source=source,
@@ -99,13 +102,13 @@ def with_critique(
     return AsyncCritiqueAgent(setup) if callable(source) and is_async(source) else CritiqueAgent(setup)
 
 
-def _source(agent: object) -> tuple[Callable[..., Any] | Agent, tuple[Agent, ...]]:
-    """What makes attempts, and what of it we must close."""
-    if isinstance(agent, str):
-        model = agent_for(agent)
-        return model, (model,)
-    if isinstance(agent, ChatClient):
-        return ModelAgent(agent), ()
+def _source(agent: object, tools: Sequence[Any] | None) -> tuple[Callable[..., Any] | Agent, tuple[Agent, ...]]:
+    """What makes attempts, and what of it we must close: a client that was passed in belongs to the caller."""
+    if isinstance(agent, str | ChatClient):
+        model = agent_for(agent, tools)
+        return model, (model,) if isinstance(agent, str) else ()
+    if tools is not None:
+        raise InvalidInput("tools belong to a model; an agent of your own brings its tools itself")
     if isinstance(agent, Agent):
         return agent, ()
     if inspect.isclass(agent):

@@ -1,0 +1,202 @@
+"""A tool-calling agent over any chat client."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Literal
+
+import anyio
+from pydantic import Field
+
+from reagent_sdk.agents import Feedback, Work, conversation
+from reagent_sdk.clients.base import ChatClient, Completion, Sampling
+from reagent_sdk.errors import AgentError, ContextOverflow, InvalidInput
+from reagent_sdk.frozen import Settings
+from reagent_sdk.messages import Message, system, user
+from reagent_sdk.task import Task
+from reagent_sdk.tools.base import Tool, opened
+from reagent_sdk.tools.calls import refuse, run_calls
+from reagent_sdk.tools.critic import CALL_CRITIC, CriticTool
+from reagent_sdk.tools.define import as_tool
+from reagent_sdk.tools.window import fit, size
+from reagent_sdk.tools.wire import NativeWire, TextWire, Wire
+from reagent_sdk.trajectory import AgentStop, Trajectory
+from reagent_sdk.usage import Usage
+
+FINAL = "You cannot call any more tools. Give your final answer now, in words, from what you know."
+
+
+class AgentSettings(Settings):
+    """How a tool-calling agent works, and the limits of one attempt."""
+
+    instructions: str = ""
+    sampling: Sampling = Sampling()
+    protocol: Literal["auto", "native", "text"] = Field(
+        "auto", description="how tool calls travel; 'auto' writes them as text for local weights"
+    )
+    steps: int = Field(30, ge=1, description="model calls that may use tools; one more asks for the final answer")
+    tokens: int | None = Field(None, ge=1, description="prompt and completion tokens after which no tool is run")
+    seconds: float | None = Field(None, gt=0, description="seconds after which no tool is run")
+    tool_seconds: float = Field(120.0, gt=0, description="limit for each tool call")
+    max_result_chars: int = Field(20_000, ge=200, description="longest tool result that is kept")
+    window_chars: int = Field(96_000, ge=1_000, description="room of the model's window, in characters")
+    self_critique: bool = Field(False, description="offer the judge as a tool, `call_critic`")
+    critique_every: int | None = Field(None, ge=1, description="steps after which the judge's critique is put in")
+
+
+class ToolAgent:
+    """Solves a task with tools: the model calls, the tools answer, until it answers in words.
+
+    All calls of a reply run at once, and every result comes back under its id. A call that fails is a result that says
+    what went wrong. When a limit is reached, the calls that are still asked for are refused in so many words, and the
+    model is asked once for its final answer. A revision goes on from the previous attempt's conversation, so what the
+    tools found is not lost.
+
+    Args:
+        client: the model; closed together with the agent.
+        tools: tools, typed functions or pydantic models with a `__call__`.
+        settings: instructions, sampling, protocol and limits.
+
+    Raises:
+        InvalidInput: something is not a tool, or two tools have one name.
+    """
+
+    def __init__(self, client: ChatClient, tools: Sequence[Any] = (), settings: AgentSettings | None = None) -> None:
+        self.client = client
+        self.settings = settings or AgentSettings()
+        self.tools = tuple(as_tool(given) for given in tools)
+        names = [tool.name for tool in self.tools] + ([CALL_CRITIC] if self.settings.self_critique else [])
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise InvalidInput(f"two tools share the name {', '.join(sorted(twice))}; rename one with @tool(name=...)")
+        local = client.name.startswith(("local:", "hf:"))
+        as_text = self.settings.protocol == "text" or (self.settings.protocol == "auto" and local)
+        self._wire: Wire = TextWire() if as_text else NativeWire()
+
+    async def attempt(self, task: Task, feedback: Feedback | None) -> Work:
+        """Makes one attempt.
+
+        Raises:
+            ModelError: a model call failed.
+            AgentError: the model gave no answer, even when asked for it.
+            BudgetExceeded: the run's budget ran out before there was an answer.
+        """
+        messages = conversation(task, feedback)
+        if self.settings.instructions and messages[0].role != "system":
+            messages.insert(0, system(self.settings.instructions))
+        carried = _evidence(feedback)
+        return await _Attempt(self, task, messages, carried).solve()
+
+    @asynccontextmanager
+    async def open_tools(self) -> AsyncIterator[dict[str, Tool]]:
+        """The tools of one attempt, by name; those with state of their own are fresh."""
+        async with AsyncExitStack() as stack:
+            yield {tool.name: await stack.enter_async_context(opened(tool)) for tool in self.tools}
+
+    async def complete(
+        self, messages: Sequence[Message], tools: Sequence[Tool], *, may_call: bool = True
+    ) -> Completion:
+        """One model call, with the oldest tool results left out where the window asks for it.
+
+        Raises:
+            ContextOverflow: the conversation does not fit even so.
+            ModelError: the call failed.
+        """
+        room = self.settings.window_chars
+        while True:
+            fitted = fit(messages, room)
+            sent, sampling = self._wire.request(fitted, tools, self.settings.sampling, may_call=may_call)
+            try:
+                reply = await self.client.complete(sent, sampling)
+            except ContextOverflow:
+                room = min(room, size(fitted)) // 2
+                if size(fit(messages, room, keep_last=0)) >= size(fitted):
+                    raise  # there is nothing left to leave out
+                continue
+            return reply.model_copy(update={"message": self._wire.reply(reply.message)})
+
+    async def aclose(self) -> None:
+        """Closes the model."""
+        await self.client.aclose()
+
+
+class _Attempt:
+    """One attempt under way."""
+
+    def __init__(self, agent: ToolAgent, task: Task, messages: list[Message], carried: tuple[Message, ...]) -> None:
+        self._agent = agent
+        self._settings = agent.settings
+        self._task = task
+        self._messages = messages
+        self._start = len(messages)
+        self._carried = carried
+        self._usage = Usage()
+        self._deadline = anyio.current_time() + (self._settings.seconds or float("inf"))
+
+    async def solve(self) -> Work:
+        critic = CriticTool(self._task, lambda: self._trajectory("(not finished)"))
+        async with self._agent.open_tools() as tools:
+            if self._settings.self_critique:
+                tools[CALL_CRITIC] = critic
+            for step in range(1, self._settings.steps + 1):
+                reply = await self._ask(tools)
+                if not reply.message.tool_calls:
+                    return self._work(reply, AgentStop.COMPLETED)
+                if limit := self._limit_reached():
+                    self._messages += refuse(reply.message.tool_calls, f"{limit}; no further tool is run")
+                    break
+                self._messages += await run_calls(
+                    reply.message.tool_calls,
+                    tools,
+                    seconds=self._settings.tool_seconds,
+                    max_chars=self._settings.max_result_chars,
+                )
+                if self._settings.critique_every and step % self._settings.critique_every == 0:
+                    await self._put_in(critic)
+            return await self._final_answer(tools)
+
+    async def _ask(self, tools: Mapping[str, Tool], *, may_call: bool = True) -> Completion:
+        reply = await self._agent.complete(self._messages, list(tools.values()), may_call=may_call)
+        self._usage += reply.usage
+        self._messages.append(reply.message)
+        return reply
+
+    async def _final_answer(self, tools: Mapping[str, Tool]) -> Work:
+        """Asks once for the answer; the results of the last step stay where they are."""
+        self._messages.append(user(FINAL))
+        reply = await self._ask(tools, may_call=False)
+        if reply.message.tool_calls:
+            self._messages += refuse(reply.message.tool_calls, "the limit is reached; no further tool is run")
+        return self._work(reply, AgentStop.STEP_LIMIT)
+
+    async def _put_in(self, critic: CriticTool) -> None:
+        """Windowed intervention: the judge's critique of the work so far, as a message."""
+        critique = await critic.critique()
+        if critique:
+            self._messages.append(user(f"A reviewer read your work so far and says:\n---\n{critique}\n---\nGo on."))
+
+    def _limit_reached(self) -> str | None:
+        if self._settings.tokens is not None and self._usage.known_tokens >= self._settings.tokens:
+            return "the token limit of this attempt is reached"
+        if anyio.current_time() >= self._deadline:
+            return "the time limit of this attempt is reached"
+        return None
+
+    def _work(self, reply: Completion, stop: AgentStop) -> Work:
+        answer = reply.text.strip()
+        if not answer:
+            cut = ": its output was cut off by the token limit" if reply.truncated else ""
+            raise AgentError(f"{self._agent.client.name} gave no answer{cut}")
+        trajectory = self._trajectory(answer, AgentStop.TRUNCATED if reply.truncated else stop)
+        return Work(trajectory, answer if self._task.given_as_text else reply.message.to_openai())
+
+    def _trajectory(self, answer: str, stop: AgentStop = AgentStop.UNKNOWN) -> Trajectory:
+        done = (*self._carried, *self._messages[self._start :])
+        return Trajectory(messages=done, answer=answer, stop=stop, usage=self._usage)
+
+
+def _evidence(feedback: Feedback | None) -> tuple[Message, ...]:
+    """Tool calls and results of the previous attempt: a revision builds on them, so the judge must see them."""
+    if feedback is None:
+        return ()
+    return tuple(m for m in feedback.previous.messages if m.role == "tool" or m.tool_calls)

@@ -1,0 +1,1 @@
+"""Where search results come from. One file a provider."""

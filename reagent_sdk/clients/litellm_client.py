@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import math
-import os
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reagent_sdk.clients.base import Completion, MeteredCall, Sampling
 from reagent_sdk.clients.litellm_errors import model_error
+from reagent_sdk.clients.litellm_loading import key_names, load_litellm
 from reagent_sdk.clients.litellm_pools import POOLS
-from reagent_sdk.clients.replies import completion_from
+from reagent_sdk.clients.litellm_replies import completion_of
 from reagent_sdk.clients.retry import Retry
 from reagent_sdk.errors import BadReply, InvalidInput
 from reagent_sdk.messages import Message, to_openai
@@ -94,7 +92,7 @@ class LiteLLM:
         request = self._request(messages, sampling)
         async with MeteredCall() as call:
             if self._litellm is None:
-                self._litellm = await _load()
+                self._litellm = await load_litellm()
             await POOLS.get()  # has this loop tidied up when it ends
             send = functools.partial(self._send, request)
             completion = await self.retry.run(send, call=call, model=self.name)
@@ -133,31 +131,14 @@ class LiteLLM:
                 _skip_mcp_handler=True,
             )
         except Exception as error:  # translated, never swallowed: litellm raises whatever its providers' code raises
-            keyless, missing = self._api_key is None, functools.partial(_key_names, self._model)
+            keyless, missing = self._api_key is None, functools.partial(key_names, self._model)
             said = model_error(error, model=self.name, secrets=self._secrets, missing=missing, keyless=keyless)
             # The original is not chained: its text is the server's, unredacted.
             raise said from None
-        return self._read(response)
-
-    def _read(self, response: Any) -> Completion:
-        # Without serialisation warnings: litellm's own types do not match what it puts in them.
-        body = response.model_dump(warnings=False)
-        for choice in body.get("choices") or []:
-            choice["message"] = _without_blanks(choice.get("message") or {})
         try:
-            completion = completion_from(body)
+            return completion_of(self._litellm, response, self._model)
         except BadReply as error:
             raise BadReply(f"{self.name}: {error}", model=self.name, status=200) from None
-        usage = completion.usage
-        if not usage.known_tokens:
-            # litellm reports 0 tokens where the server reported none.
-            unknown = {"unmetered_calls": 1, "unpriced_calls": 1}
-            return completion.model_copy(update={"usage": usage.model_copy(update=unknown)})
-        cost = _cost(self._litellm, response, self._model)
-        if cost is None:
-            return completion
-        priced = usage.model_copy(update={"priced_usd": cost, "unpriced_calls": 0})
-        return completion.model_copy(update={"usage": priced})
 
 
 def _guarded(name: str, value: Any) -> Any:
@@ -172,46 +153,3 @@ def _revealed(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _revealed(inner) for name, inner in value.items()}
     return value.reveal() if isinstance(value, Secret) else value
-
-
-def _without_blanks(message: Mapping[str, Any]) -> dict[str, Any]:
-    """A message without the empty fields that litellm adds, which servers may refuse when it is sent back."""
-    kept = {name: value for name, value in message.items() if name == "content" or value is not None}
-    fields = kept.get("provider_specific_fields")
-    if isinstance(fields, Mapping) and not any(value is not None for value in fields.values()):
-        del kept["provider_specific_fields"]
-    return kept
-
-
-def _cost(litellm: Any, response: Any, model: str) -> float | None:
-    """What the call cost in US dollars; None when litellm does not know the model's price."""
-    try:
-        cost = litellm.completion_cost(completion_response=response, model=model)
-    except Exception:  # an unknown price is no error, and litellm has no class of its own for it
-        return None
-    return float(cost) if isinstance(cost, int | float) and math.isfinite(cost) and cost >= 0 else None
-
-
-def _key_names(model: str) -> Sequence[str]:
-    """The environment variables that litellm would take this provider's key from."""
-    litellm = importlib.import_module("litellm")
-    return tuple(str(name) for name in litellm.validate_environment(model=model).get("missing_keys") or ())
-
-
-async def _load() -> Any:
-    import anyio.to_thread
-
-    return await anyio.to_thread.run_sync(_import, abandon_on_cancel=True)
-
-
-def _import() -> Any:
-    # Otherwise it fetches its price list from the network while it is imported.
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    litellm: Any = importlib.import_module("litellm")
-    litellm.suppress_debug_info = True  # its hints go to standard output
-    litellm.telemetry = False
-    # Its reply types are completed when the first one is made, with a warning about litellm's own code.
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*using the `ReadOnly` qualifier", category=UserWarning)
-        litellm.ModelResponse(choices=[{"message": {"content": ""}}])
-    return litellm

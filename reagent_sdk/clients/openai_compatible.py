@@ -6,43 +6,23 @@ clients move `<think>` blocks elsewhere.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from reagent_sdk.clients.base import Completion, MeteredCall, Sampling
 from reagent_sdk.clients.endpoints import Endpoint
 from reagent_sdk.clients.exchange import Exchange
+from reagent_sdk.clients.links import connect, disconnect
 from reagent_sdk.clients.loops import PerLoop
 from reagent_sdk.clients.replies import Price, completion_from
 from reagent_sdk.clients.retry import Retry
+from reagent_sdk.clients.served import Served
 from reagent_sdk.errors import BadReply, InvalidInput, ModelRejected
 from reagent_sdk.messages import Message, to_openai
-
-if TYPE_CHECKING:
-    import aiohttp
-
-
-@dataclass(frozen=True, slots=True)
-class _Link:
-    session: aiohttp.ClientSession
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-
-@dataclass(frozen=True, slots=True)
-class _Served:
-    model: str
-    owned_by: str = ""
-
-    def grammar_fields(self, grammar: str) -> dict[str, Any]:
-        """How this server takes a grammar. Others get none: an unknown field may be ignored, or refused."""
-        if self.owned_by == "llamacpp":
-            return {"grammar": grammar}
-        return {"structured_outputs": {"grammar": grammar}} if self.owned_by == "vllm" else {}
 
 
 class OpenAICompatible:
@@ -89,9 +69,9 @@ class OpenAICompatible:
         self._endpoint = Endpoint.of(base_url, api_key)
         self._model = model
         self._price = price
-        self._served: _Served | None = None
+        self._served: Served | None = None
         self._exchange = Exchange(self._endpoint, self.name, max_reply_bytes)
-        self._links = PerLoop(functools.partial(_connect, timeout), _disconnect)
+        self._links = PerLoop(functools.partial(connect, timeout), disconnect)
 
     @property
     def name(self) -> str:
@@ -124,19 +104,17 @@ class OpenAICompatible:
             async def send() -> Completion:
                 link = await self._links.get()
                 body = await self._exchange.post(link.session, "/chat/completions", payload)
-                try:
+                with self._named():
                     return completion_from(body, price=self._price)
-                except BadReply as error:
-                    raise BadReply(f"{self.name}: {error}", model=self.name, status=200) from None
 
             completion = await self.retry.run(send, call=call, model=self.name)
             call.used(completion.usage)
             return completion.model_copy(update={"usage": call.usage})
 
-    async def _find_model(self, call: MeteredCall, *, dialect: bool) -> _Served:
+    async def _find_model(self, call: MeteredCall, *, dialect: bool) -> Served:
         """What the server serves, asked once and only when it matters."""
         if self._served is None and self._model is not None and not dialect:
-            return _Served(self._model)
+            return Served(self._model)
         link = await self._links.get()
         async with link.lock:
             if self._served is None:
@@ -146,23 +124,21 @@ class OpenAICompatible:
                     if self._model is None:
                         raise
                     listed = {}  # a server need not list its models
-                self._served = self._pick(listed)
+                with self._named():
+                    self._served = Served.pick(listed, self._model)
             return self._served
 
     async def _list_models(self) -> dict[str, Any]:
         link = await self._links.get()
         return await self._exchange.get(link.session, "/models")
 
-    def _pick(self, listed: Mapping[str, Any]) -> _Served:
-        data = listed.get("data")
-        rows = [row for row in data if isinstance(row, Mapping)] if isinstance(data, list) else []
-        owners = {row["id"]: row.get("owned_by") for row in rows if isinstance(row.get("id"), str) and row["id"]}
-        model = self._model or next(iter(owners), None)
-        if model is None:
-            raise BadReply(f"{self.name}: the server lists no model; pass model=", model=self.name, status=200)
-        # A name the server does not list, such as an alias, is still served by the same engine.
-        owner = owners.get(model) or next(iter(owners.values()), None)
-        return _Served(model, owner if isinstance(owner, str) else "")
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Says in a `BadReply` whose reply it was."""
+        try:
+            yield
+        except BadReply as error:
+            raise BadReply(f"{self.name}: {error}", model=self.name, status=200) from None
 
     async def aclose(self) -> None:
         """Closes the connections. Idempotent."""
@@ -183,19 +159,3 @@ def _encode(request: Mapping[str, Any]) -> bytes:
         return json.dumps(request, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInput(f"the request cannot be written as JSON ({error}); check sampling.extra") from None
-
-
-def _connect(timeout: float) -> _Link:
-    import aiohttp
-
-    session = aiohttp.ClientSession(
-        timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, 10.0)),
-        # Without a limit of our own: waiting for a free connection would count towards the request's timeout.
-        connector=aiohttp.TCPConnector(limit=0),
-        cookie_jar=aiohttp.DummyCookieJar(),
-    )
-    return _Link(session)
-
-
-async def _disconnect(link: _Link) -> None:
-    await link.session.close()

@@ -1,0 +1,45 @@
+"""What an OpenAI-compatible server serves, and with which engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reagent_sdk.errors import BadReply
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A model on a server.
+
+    Attributes:
+        model: its name there.
+        owned_by: the engine that the server says it is, "" when unknown.
+    """
+
+    model: str
+    owned_by: str = ""
+
+    @classmethod
+    def pick(cls, listed: Mapping[str, Any], model: str | None) -> Served:
+        """Finds `model`, or the first one, in the answer of `/models`.
+
+        Raises:
+            BadReply: no model was named and none is listed.
+        """
+        data = listed.get("data")
+        rows = [row for row in data if isinstance(row, Mapping)] if isinstance(data, list) else []
+        owners = {row["id"]: row.get("owned_by") for row in rows if isinstance(row.get("id"), str) and row["id"]}
+        found = model or next(iter(owners), None)
+        if found is None:
+            raise BadReply("the server lists no model; pass model=")
+        # A name the server does not list, such as an alias, is still served by the same engine.
+        owner = owners.get(found) or next(iter(owners.values()), None)
+        return cls(found, owner if isinstance(owner, str) else "")
+
+    def grammar_fields(self, grammar: str) -> dict[str, Any]:
+        """How this server takes a grammar. Others get none: an unknown field may be ignored, or refused."""
+        if self.owned_by == "llamacpp":
+            return {"grammar": grammar}
+        return {"structured_outputs": {"grammar": grammar}} if self.owned_by == "vllm" else {}

@@ -15,7 +15,7 @@ from reagent_sdk.errors import AgentError, ContextOverflow, InvalidInput
 from reagent_sdk.frozen import Settings
 from reagent_sdk.messages import Message, system, user
 from reagent_sdk.task import Task
-from reagent_sdk.tools.base import Tool, opened
+from reagent_sdk.tools.base import Tool, ToolSource, opened
 from reagent_sdk.tools.calls import refuse, run_calls
 from reagent_sdk.tools.critic import CALL_CRITIC, CriticTool
 from reagent_sdk.tools.define import as_tool
@@ -65,10 +65,8 @@ class ToolAgent:
     def __init__(self, client: ChatClient, tools: Sequence[Any] = (), settings: AgentSettings | None = None) -> None:
         self.client = client
         self.settings = settings or AgentSettings()
-        self.tools = tuple(as_tool(given) for given in tools)
-        names = [tool.name for tool in self.tools] + ([CALL_CRITIC] if self.settings.self_critique else [])
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise InvalidInput(f"two tools share the name {', '.join(sorted(twice))}; rename one with @tool(name=...)")
+        self.tools = tuple(given if isinstance(given, ToolSource) else as_tool(given) for given in tools)
+        _by_name([tool for tool in self.tools if not isinstance(tool, ToolSource)])
         local = client.name.startswith(("local:", "hf:"))
         as_text = self.settings.protocol == "text" or (self.settings.protocol == "auto" and local)
         self._wire: Wire = TextWire() if as_text else NativeWire()
@@ -91,7 +89,13 @@ class ToolAgent:
     async def open_tools(self) -> AsyncIterator[dict[str, Tool]]:
         """The tools of one attempt, by name; those with state of their own are fresh."""
         async with AsyncExitStack() as stack:
-            yield {tool.name: await stack.enter_async_context(opened(tool)) for tool in self.tools}
+            tools: list[Tool] = []
+            for given in self.tools:
+                if isinstance(given, ToolSource):
+                    tools += await stack.enter_async_context(given.opened_tools())
+                else:
+                    tools.append(await stack.enter_async_context(opened(given)))
+            yield _by_name(tools)
 
     async def complete(
         self, messages: Sequence[Message], tools: Sequence[Tool], *, may_call: bool = True
@@ -193,6 +197,15 @@ class _Attempt:
     def _trajectory(self, answer: str, stop: AgentStop = AgentStop.UNKNOWN) -> Trajectory:
         done = (*self._carried, *self._messages[self._start :])
         return Trajectory(messages=done, answer=answer, stop=stop, usage=self._usage)
+
+
+def _by_name(tools: Sequence[Tool]) -> dict[str, Tool]:
+    named = {tool.name: tool for tool in tools}
+    if len(named) < len(tools) or CALL_CRITIC in named:
+        names = [CALL_CRITIC, *(tool.name for tool in tools)]
+        twice = ", ".join(sorted({name for name in names if names.count(name) > 1}))
+        raise InvalidInput(f"two tools share the name {twice}; rename one with @tool(name=...)")
+    return named
 
 
 def _evidence(feedback: Feedback | None) -> tuple[Message, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol, Self, runtime_checkable
 
 from pydantic import Field
@@ -44,6 +44,14 @@ class Tool(Protocol):
 
     async def call(self, arguments: Mapping[str, Any]) -> ToolResult:
         """Runs the tool. Problems of the call itself are results with `error`, not exceptions."""
+
+
+@runtime_checkable
+class ToolSource(Protocol):
+    """Something that has tools, such as an MCP server."""
+
+    def opened_tools(self) -> AbstractAsyncContextManager[list[Tool]]:
+        """The tools of one attempt; what they need is freed on leaving."""
 
 
 @asynccontextmanager

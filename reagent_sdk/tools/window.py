@@ -31,7 +31,7 @@ def fit(messages: Sequence[Message], max_chars: int, *, keep_last: int = 2) -> l
             break
         text = fitted[index].text
         left_out = len(text) - KEPT_HEAD
-        if left_out > 60:
+        if left_out > 100:  # less would not pay for the mark
             short = f"{text[:KEPT_HEAD]}\n[... {left_out} characters of this old result left out to save room ...]"
             fitted[index] = fitted[index].model_copy(update={"content": short})
             excess -= len(text) - len(short)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from reagent_sdk.cli import exits
-from reagent_sdk.cli.options import JsonOption, JudgeOption, ModelOption, check_spec, judge_spec
+from reagent_sdk.cli.options import JsonOption, JudgeOption, ModelOption, check_spec, judge_spec, writable_log
 from reagent_sdk.cli.terminal import clean, console, is_live, to_stdout, write_json
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def ask(  # noqa: PLR0913 - each is an option of the command line
     text = _question(question)
     policy = _policy(rounds, accept, keep)
     budget = _budget(max_calls, max_tokens, max_usd, max_seconds)
-    path = None if no_log else (log or home.runs_file()).expanduser()
+    path = None if no_log else writable_log(log or home.runs_file())
     try:
         run = asyncio.run(_solve(text, (model, judge), policy, budget, path))
     except KeyboardInterrupt:
@@ -86,7 +86,7 @@ def _report(run: Run, log: Path | None, *, as_json: bool) -> None:
 
     shown = console(stderr=True)
     if log is not None:
-        shown.print(f"  logged as {run.id[:8]} in {log}", style="dim", soft_wrap=True)
+        shown.print(f"  run {run.id[:8]}, run log {log}", style="dim", soft_wrap=True)
     if run.stop is StopReason.JUDGE_FAILED:
         exits.warn("the judge failed; the answer is the draft it could not judge")
     if as_json:

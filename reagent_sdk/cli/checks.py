@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from reagent_sdk import home
+from reagent_sdk.cli.options import unwritable
 
 DISTRIBUTION = "reagent-sdk"
 _HIDDEN_EXTRAS = {"dev"}
@@ -95,15 +96,7 @@ def _weights() -> Check:
 
 
 def _log(path: Path) -> Check:
-    """Whether a run could be appended; looks, and creates nothing."""
-    nearest = next(one for one in (path, *path.absolute().parents) if one.exists())
-    wrong = ""
-    if path.is_dir():
-        wrong = "it is a folder"
-    elif nearest != path and not nearest.is_dir():
-        wrong = f"{nearest} is not a folder"
-    elif not os.access(nearest, os.W_OK):
-        wrong = f"no permission to write {nearest}"
+    wrong = unwritable(path)
     if wrong:
         return Check("run log", "fail", f"{path}: {wrong}", "set REAGENT_HOME to a folder that you may write")
     return Check("run log", "ok", f"{path}{'' if path.exists() else ' (will be created)'}")

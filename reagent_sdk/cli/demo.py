@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reagent_sdk.cli import exits
-from reagent_sdk.cli.options import JsonOption, judge_spec
+from reagent_sdk.cli.options import JsonOption, judge_spec, writable_log
 from reagent_sdk.cli.questions import QUESTIONS, DemoQuestion
 from reagent_sdk.cli.terminal import console, to_stderr, write_json
 
@@ -46,8 +46,8 @@ def demo(
         raise InvalidInput("the question is empty")
     questions = QUESTIONS if question is None else (DemoQuestion(question),)
     judge = judge_spec(None)
+    log = writable_log(home.runs_file())
     weights = _pull()
-    log = home.runs_file()
     session = DemoSession(console(stderr=as_json), log=log, live=not as_json)
     try:
         asyncio.run(_solve(session, questions, judge))

@@ -20,9 +20,11 @@ async def follow(agent: CritiqueAgent[..., Any], question: str, show: Callable[[
     Raises:
         Exception: what the run raises.
     """
+    run: Run | None = None
     async with aclosing(agent.astream(question)) as events:
-        async for event in events:
+        async for event in events:  # to the very end: the run is logged after its last event
             show(event)
-            if isinstance(event, RunFinished):
-                return event.run
-    raise ReagentError("the run ended without a result")
+            run = event.run if isinstance(event, RunFinished) else run
+    if run is None:
+        raise ReagentError("the run ended without a result")
+    return run

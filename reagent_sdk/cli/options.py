@@ -68,3 +68,28 @@ def check_spec(spec: str) -> None:
     plain = name and Path(name).name == name and not name.endswith(".gguf")
     if plain and name not in KNOWN and not Path(name).exists() and not (home.models_dir() / name).exists():
         raise InvalidInput(f"unknown model {name!r}{did_you_mean(name, KNOWN)}")
+
+
+def writable_log(path: Path) -> Path:
+    """The log that a run is to be appended to, with `~` expanded; checked before anything is paid for.
+
+    Raises:
+        InvalidInput: it cannot be written.
+    """
+    from reagent_sdk.errors import InvalidInput
+
+    path = path.expanduser()
+    wrong = unwritable(path)
+    if wrong:
+        raise InvalidInput(f"the run log {path} cannot be written ({wrong}); pass another --log, or set REAGENT_HOME")
+    return path
+
+
+def unwritable(path: Path) -> str:
+    """Why nothing could be appended to a file; empty if it could. Looks, and creates nothing."""
+    nearest = next(one for one in (path, *path.absolute().parents) if one.exists())
+    if path.is_dir():
+        return "it is a folder"
+    if nearest != path and not nearest.is_dir():
+        return f"{nearest} is not a folder"
+    return "" if os.access(nearest, os.W_OK) else f"no permission to write {nearest}"

@@ -96,13 +96,17 @@ async def _listed(url: str) -> dict[str, Any]:
 
 
 def _provider(name: str, model: str) -> Check:
-    """Whether litellm has the key it would need. Takes seconds: litellm has to be imported."""
     if find_spec("litellm") is None:
         return Check(name, "fail", "litellm is not installed", "pip install litellm")
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    import litellm
-
-    missing = [str(key) for key in litellm.validate_environment(model=model).get("missing_keys") or ()]
+    missing = missing_keys(model)
     if missing:
         return Check(name, "fail", f"not set: {', '.join(missing)}", f"export {missing[0]}=...")
     return Check(name, "info", "nothing is missing; whether it works, only a call can tell")
+
+
+def missing_keys(model: str) -> list[str]:
+    """The environment variables that litellm would need for this model. Takes seconds: litellm has to be imported."""
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else the import fetches a price list
+    import litellm
+
+    return [str(key) for key in litellm.validate_environment(model=model).get("missing_keys") or ()]

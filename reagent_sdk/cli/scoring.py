@@ -29,6 +29,8 @@ async def score_records(file: RecordFile, spec: str, out: Path | None, *, concur
     judge = judge_for(spec)
     try:
         earlier = _earlier(out, judge)
+        if not file.ids:
+            to_stderr("there is nothing to judge: no record in the file")
         if file.empty_runs:
             to_stderr(f"{file.empty_runs} runs hold no attempt and are left out")
         todo = len(file.ids) - sum(one in earlier.ids for one in file.ids)
@@ -48,7 +50,7 @@ def _earlier(out: Path | None, judge: Judge) -> Earlier:
         to_stderr(f"{out} ends in a torn line, which is removed; its record is judged again")
     if earlier.again:
         to_stderr(f"{earlier.again} records for which the judge was unavailable are judged again")
-    if earlier.torn or earlier.again:
+    if earlier.open_end or earlier.again:
         repair(out)
     return earlier
 

@@ -19,6 +19,9 @@ from reagent_sdk.errors import InvalidInput
 from reagent_sdk.frozen import Frozen
 from reagent_sdk.verdict import Verdict, VerdictStatus
 
+_BEGIN = b'{"id": "'
+"""How our lines begin: what breaks off after something else is not ours to remove."""
+
 
 class Scored(Frozen):
     """One line of the file."""
@@ -37,12 +40,14 @@ class Earlier:
         tally: counts of their verdicts.
         again: verdicts to drop because the judge was unavailable for them.
         torn: the last line breaks off, as a killed process leaves it.
+        open_end: the last line has no end; what is appended would run into it.
     """
 
     ids: frozenset[str] = frozenset()
     tally: Tally = field(default_factory=Tally)
     again: int = 0
     torn: bool = False
+    open_end: bool = False
 
 
 def read_earlier(path: Path, judge: str) -> Earlier:
@@ -52,11 +57,11 @@ def read_earlier(path: Path, judge: str) -> Earlier:
         InvalidInput: it holds something else than verdicts, or those of another judge.
     """
     ids: set[str] = set()
-    tally, again, torn = Tally(), 0, False
+    tally, again, torn, whole = Tally(), 0, False, True
     for number, line, whole in _lines(path):
         scored = _parse(line)
         if scored is None:
-            if whole:
+            if whole or not line.startswith(_BEGIN[: len(line)]):
                 raise InvalidInput(f"{path}, line {number} is not a verdict; pass another file as --out")
             torn = True
         elif scored.verdict.status is VerdictStatus.UNAVAILABLE:
@@ -69,7 +74,7 @@ def read_earlier(path: Path, judge: str) -> Earlier:
         else:
             ids.add(scored.id)
             tally.add(scored.verdict, now=False)
-    return Earlier(frozenset(ids), tally, again, torn)
+    return Earlier(frozenset(ids), tally, again, torn, open_end=not whole)
 
 
 def repair(path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from reagent_sdk.cli import ask, demo, doctor, runs, score, weights
+from reagent_sdk.cli import ask, corpus, demo, doctor, runs, score, weights
 from reagent_sdk.cli.exits import CommandGroup
 
 app = typer.Typer(
@@ -40,6 +40,7 @@ models_app.command("remove", short_help="Delete a model's weights.", epilog=weig
 )
 models_app.command("path", short_help="Where the weights lie.", epilog=weights.PATH_EXAMPLES)(weights.path_of_model)
 app.add_typer(models_app, name="models")
+app.add_typer(corpus.app, name="corpus")
 
 
 @app.callback(invoke_without_command=True)

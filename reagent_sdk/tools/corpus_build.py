@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -122,7 +123,10 @@ def _replacing(out: Path) -> Iterator[Path]:
     os.close(handle)
     part = Path(name)
     try:
-        yield part
+        try:
+            yield part
+        except sqlite3.Error as error:  # such as a full disk
+            raise OSError(f"{out} cannot be written: {error}") from error
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         part.chmod(out.stat().st_mode & 0o777 if out.exists() else 0o644)  # it was made for the owner only

@@ -20,7 +20,7 @@ from reagent_sdk.tools.calls import refuse, run_calls
 from reagent_sdk.tools.critic import CALL_CRITIC, CriticTool
 from reagent_sdk.tools.define import as_tool
 from reagent_sdk.tools.window import fit, size
-from reagent_sdk.tools.wire import NativeWire, TextWire, Wire
+from reagent_sdk.tools.wire import NativeWire, TextWire, ToolChoice, Wire
 from reagent_sdk.trajectory import AgentStop, Trajectory
 from reagent_sdk.usage import Usage
 
@@ -34,6 +34,9 @@ class AgentSettings(Settings):
     sampling: Sampling = Sampling()
     protocol: Literal["auto", "native", "text"] = Field(
         "auto", description="how tool calls travel; 'auto' writes them as text for local weights"
+    )
+    first_step: Literal["auto", "required"] = Field(
+        "auto", description="'required' makes the first step call a tool: small models seldom do so by themselves"
     )
     steps: int = Field(30, ge=1, description="model calls that may use tools; one more asks for the final answer")
     tokens: int | None = Field(None, ge=1, description="prompt and completion tokens after which no tool is run")
@@ -98,7 +101,7 @@ class ToolAgent:
             yield _by_name(tools)
 
     async def complete(
-        self, messages: Sequence[Message], tools: Sequence[Tool], *, may_call: bool = True
+        self, messages: Sequence[Message], tools: Sequence[Tool], *, choice: ToolChoice = "auto"
     ) -> Completion:
         """One model call, with the oldest tool results left out where the window asks for it.
 
@@ -109,7 +112,7 @@ class ToolAgent:
         room = self.settings.window_chars
         while True:
             fitted = fit(messages, room)
-            sent, sampling = self._wire.request(fitted, tools, self.settings.sampling, may_call=may_call)
+            sent, sampling = self._wire.request(fitted, tools, self.settings.sampling, choice=choice)
             try:
                 reply = await self.client.complete(sent, sampling)
             except ContextOverflow:
@@ -143,8 +146,11 @@ class _Attempt:
             if self._settings.self_critique:
                 tools[CALL_CRITIC] = critic
             for step in range(1, self._settings.steps + 1):
-                reply = await self._ask(tools)
+                must = step == 1 and self._settings.first_step == "required" and tools
+                reply = await self._ask(tools, choice="required" if must else "auto")
                 if not reply.message.tool_calls:
+                    if not reply.text.strip():
+                        break  # said nothing: asked for its answer below
                     return self._work(reply, AgentStop.COMPLETED)
                 if limit := self._limit_reached():
                     self._messages += refuse(reply.message.tool_calls, f"{limit}; no further tool is run")
@@ -159,16 +165,16 @@ class _Attempt:
                     await self._put_in(critic)
             return await self._final_answer(tools)
 
-    async def _ask(self, tools: Mapping[str, Tool], *, may_call: bool = True) -> Completion:
-        reply = await self._agent.complete(self._messages, list(tools.values()), may_call=may_call)
+    async def _ask(self, tools: Mapping[str, Tool], *, choice: ToolChoice = "auto") -> Completion:
+        reply = await self._agent.complete(self._messages, list(tools.values()), choice=choice)
         self._usage += reply.usage
         self._messages.append(reply.message)
         return reply
 
     async def _final_answer(self, tools: Mapping[str, Tool]) -> Work:
-        """Asks once for the answer; the results of the last step stay where they are."""
+        """Asks once, in so many words, for the answer; all results so far stay where they are."""
         self._messages.append(user(FINAL))
-        reply = await self._ask(tools, may_call=False)
+        reply = await self._ask(tools, choice="none")
         if reply.message.tool_calls:
             self._messages += refuse(reply.message.tool_calls, "the limit is reached; no further tool is run")
         return self._work(reply, AgentStop.STEP_LIMIT)

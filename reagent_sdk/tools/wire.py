@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 from uuid import uuid4
 
 from reagent_sdk.clients.base import Sampling
@@ -23,13 +23,16 @@ INVALID_CALL = "invalid_tool_call"
 _BLOCK = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
 
 
+ToolChoice: TypeAlias = Literal["auto", "required", "none"]
+
+
 class Wire(Protocol):
     """Translates a conversation with tools to what a model takes, and its reply back."""
 
     def request(
-        self, messages: Sequence[Message], tools: Sequence[Tool], sampling: Sampling, *, may_call: bool = True
+        self, messages: Sequence[Message], tools: Sequence[Tool], sampling: Sampling, *, choice: ToolChoice = "auto"
     ) -> tuple[list[Message], Sampling]:
-        """What to send; without `may_call` the model must answer in words."""
+        """What to send: the model may call a tool ("auto"), has to ("required"), or must answer in words ("none")."""
 
     def reply(self, message: Message) -> Message:
         """The reply in the chat format; every tool call has an id of its own."""
@@ -39,12 +42,12 @@ class NativeWire:
     """Tool calls in the chat format itself. Text calls in a reply are read as well: some servers do not parse them."""
 
     def request(
-        self, messages: Sequence[Message], tools: Sequence[Tool], sampling: Sampling, *, may_call: bool = True
+        self, messages: Sequence[Message], tools: Sequence[Tool], sampling: Sampling, *, choice: ToolChoice = "auto"
     ) -> tuple[list[Message], Sampling]:
         """Sends the tools' schemas along."""
         fields: dict[str, Any] = {}
         if tools:  # also when none may be called: providers insist on the schemas of the calls in the history
-            fields = {"tools": [_schema(tool) for tool in tools], **({} if may_call else {"tool_choice": "none"})}
+            fields = {"tools": [_schema(tool) for tool in tools], "tool_choice": choice}
         return list(messages), sampling.model_copy(update={"extra": {**sampling.extra, **fields}})
 
     def reply(self, message: Message) -> Message:
@@ -56,15 +59,17 @@ class TextWire:
     """Tool calls as `<tool_call>{"name": ..., "arguments": {...}}</tool_call>`, results as `<tool_response>`."""
 
     def request(
-        self, messages: Sequence[Message], tools: Sequence[Tool], sampling: Sampling, *, may_call: bool = True
+        self, messages: Sequence[Message], tools: Sequence[Tool], sampling: Sampling, *, choice: ToolChoice = "auto"
     ) -> tuple[list[Message], Sampling]:
         """Describes the tools in the system message and writes calls and results as text."""
         sent = [_as_text(message) for message in messages]
-        if tools and may_call:
+        if tools and choice != "none":
             given = sent.pop(0).text if sent and sent[0].role == "system" else ""
             sent.insert(0, system(f"{given}\n\n{_instructions(tools)}".strip()))
-        stop = (*sampling.stop, "<tool_response>")
-        return _merged(sent), sampling.model_copy(update={"stop": stop})
+        changed: dict[str, Any] = {"stop": (*sampling.stop, "<tool_response>")}
+        if tools and choice == "required":
+            changed["grammar"] = _grammar(tools)
+        return _merged(sent), sampling.model_copy(update=changed)
 
     def reply(self, message: Message) -> Message:
         """Takes the calls out of the text."""
@@ -83,6 +88,21 @@ def _instructions(tools: Sequence[Tool]) -> str:
         'To call one, write <tool_call>{"name": "...", "arguments": {...}}</tool_call>; you may write several. '
         "Their results come back in <tool_response> blocks. When you know the answer, write it without any tool call."
     )
+
+
+def _grammar(tools: Sequence[Tool]) -> str:
+    """A grammar that allows one call of one of the tools, in the dialect that takes JSON schemas as they are."""
+    calls = [
+        {
+            "type": "object",
+            "properties": {"name": {"const": tool.name}, "arguments": dict(tool.parameters)},
+            "required": ["name", "arguments"],
+            "additionalProperties": False,
+        }
+        for tool in tools
+    ]
+    schema = json.dumps({"anyOf": calls})
+    return f'%llguidance {{}}\nstart: "<tool_call>" call "</tool_call>"\ncall: %json {schema}\n'
 
 
 def _as_text(message: Message) -> Message:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -103,6 +103,47 @@ def test_defect_the_last_steps_call_was_dropped_and_its_result_overwritten() -> 
     assert last_request[-1].text == FINAL
     assert last_request[-2].text == "box: 7 kg"
     assert sampling.extra["tool_choice"] == "none"
+
+
+def test_a_model_that_says_nothing_is_asked_once_for_its_answer() -> None:
+    model = Model(calling(call("crate", "1")), "  ", "7 kg")
+    assert attempt(ToolAgent(model, [weigh])).answer == "7 kg"
+    assert model.asked[-1][0][-1].text == FINAL
+    with pytest.raises(AgentError, match="gave no answer"):
+        attempt(ToolAgent(Model(" "), [weigh]))
+
+
+def test_the_first_step_can_be_made_to_call_a_tool() -> None:
+    settings = AgentSettings(first_step="required")
+    for name in ("remote", "local:tiny"):
+        model = Model('<tool_call>{"name": "weigh", "arguments": {"item": "a"}}</tool_call>', "7 kg", name=name)
+        attempt(ToolAgent(model, [weigh], settings))
+        (_, first), (_, second) = model.asked
+        if name == "remote":
+            assert (first.extra["tool_choice"], second.extra["tool_choice"]) == ("required", "auto")
+        else:
+            assert first.grammar is not None
+            assert '"const": "weigh"' in first.grammar
+            assert second.grammar is None
+
+
+@pytest.mark.real_model
+@pytest.mark.usefixtures("smollm")
+def test_a_real_local_model_calls_a_tool_under_the_grammar() -> None:
+    from reagent_sdk.clients.embedded import Embedded
+
+    @tool
+    def lookup(word: Literal["crate", "box"]) -> str:
+        """Looks a word up."""
+        return f"a {word} holds 7 kg"
+
+    settings = AgentSettings(first_step="required", steps=2, sampling=Sampling(max_tokens=60, temperature=0.0))
+    trajectory = attempt(ToolAgent(Embedded(), [lookup], settings), task=Task(question="What does a box hold?"))
+    asked = trajectory.messages[0].tool_calls
+    assert asked
+    assert asked[0].name == "lookup"
+    assert trajectory.messages[1].text in ("a crate holds 7 kg", "a box holds 7 kg")
+    assert trajectory.answer
 
 
 def test_past_a_limit_calls_are_refused_in_so_many_words() -> None:

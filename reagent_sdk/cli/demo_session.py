@@ -14,8 +14,9 @@ from rich.text import Text
 
 from reagent_sdk.cli.following import follow
 from reagent_sdk.cli.questions import DemoQuestion, contains
+from reagent_sdk.cli.rows import row
 from reagent_sdk.cli.terminal import clean, is_live, one_line
-from reagent_sdk.cli.view import RunView, row
+from reagent_sdk.cli.view import RunView
 from reagent_sdk.events import Event, TextDelta
 from reagent_sdk.run import Run
 from reagent_sdk.specs import UNTRAINED

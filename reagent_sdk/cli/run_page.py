@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
+from reagent_sdk.cli.rows import row, tool_lines, verdict_rows
 from reagent_sdk.cli.terminal import clean, one_line
-from reagent_sdk.cli.view import row, tool_lines, verdict_rows
 from reagent_sdk.run import Attempt, Run
 
 _WHOLE = 1_000_000

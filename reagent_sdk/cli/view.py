@@ -7,11 +7,11 @@ from typing import Self
 
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from reagent_sdk.cli.progress import Working
-from reagent_sdk.cli.terminal import clean, one_line, score_text
+from reagent_sdk.cli.rows import call_line, result_line, row, shortened, tool_lines, verdict_rows
+from reagent_sdk.cli.terminal import clean, one_line
 from reagent_sdk.events import (
     AttemptJudged,
     AttemptSolved,
@@ -21,15 +21,12 @@ from reagent_sdk.events import (
     Retrying,
     RunFinished,
     TextDelta,
+    ToolCalled,
+    ToolReturned,
 )
-from reagent_sdk.messages import Message
 from reagent_sdk.run import Run
 from reagent_sdk.trajectory import AgentStop, Trajectory
 from reagent_sdk.verdict import Verdict
-
-_MAX_CHARS = 600
-_MAX_LINES = 8
-_MAX_TOOLS = 12
 
 
 class RunView:
@@ -45,6 +42,7 @@ class RunView:
         self._console = console
         self._working = Working()
         self._notes = notes
+        self._tools_seen = False
         self._live = (
             Live(
                 self._working,
@@ -73,12 +71,18 @@ class RunView:
             case AttemptStarted():
                 self._console.print(Text(_heading(event), style="bold"))
                 self._working.begin("the agent")
+                self._tools_seen = False
             case PromptProgress():
                 self._working.read(event.done, event.total)
             case TextDelta():
                 self._working.write(event.text)
             case Retrying():
                 self._row("retry", Text(f"in {event.wait:.1f} s: {one_line(event.reason)}", style="yellow"))
+            case ToolCalled():
+                self._tools_seen = True
+                self._row("tool", Text(call_line(event.call)))
+            case ToolReturned():
+                self._row("result", Text(result_line(event.text, event.error)))
             case AttemptSolved():
                 self._solved(event.trajectory)
                 self._working.begin("the judge")
@@ -89,7 +93,7 @@ class RunView:
                 self._finished(event.run)
 
     def _solved(self, trajectory: Trajectory) -> None:
-        for label, line in tool_lines(trajectory.messages):
+        for label, line in () if self._tools_seen else tool_lines(trajectory.messages):
             self._row(label, Text(line))
         self._row("draft", Text(shortened(trajectory.answer), style="dim"))
         used = trajectory.usage
@@ -110,47 +114,6 @@ class RunView:
 
     def _row(self, label: str, value: Text) -> None:
         self._console.print(row(label, value))
-
-
-def row(label: str, value: Text) -> Table:
-    """One labelled line; a long value wraps under itself."""
-    grid = Table.grid(padding=(0, 1))
-    grid.add_column(width=10, no_wrap=True)
-    grid.add_column(overflow="fold")
-    grid.add_row(Text(f"  {label}", style="cyan"), value)
-    return grid
-
-
-def verdict_rows(verdict: Verdict, *, whole: bool = False) -> list[tuple[str, Text]]:
-    """Score and critique of a verdict, or why there is none."""
-    if verdict.score is None:
-        reason = clean(verdict.reason) if whole else one_line(verdict.reason)
-        return [("verdict", Text(f"{verdict.status}: {reason}", style="yellow"))]
-    rows = [("score", score_text(verdict.score))]
-    if verdict.critique:
-        rows.append(("critique", Text(clean(verdict.critique) if whole else shortened(verdict.critique))))
-    return rows
-
-
-def tool_lines(messages: tuple[Message, ...], *, limit: int = _MAX_TOOLS) -> list[tuple[str, str]]:
-    """Tool calls and results of an attempt, a line each."""
-    lines: list[tuple[str, str]] = []
-    for message in messages:
-        calls = message.tool_calls or ()
-        lines += [("tool", f"{one_line(call.name, 40)}({one_line(call.arguments_text, 80)})") for call in calls]
-        if message.role == "tool":
-            lines.append(("result", one_line(message.text, 80) or "(empty)"))
-    if len(lines) > limit:
-        lines = [*lines[:limit], ("", f"... and {len(lines) - limit} more lines of tool calls and results")]
-    return lines
-
-
-def shortened(text: str, *, chars: int = _MAX_CHARS, lines: int = _MAX_LINES) -> str:
-    """The beginning of a cleaned text, and how much more there is."""
-    whole = clean(text).strip()
-    begin = "\n".join(whole[:chars].splitlines()[:lines])
-    rest = len(whole) - len(begin)
-    return f"{begin} ... ({rest} more characters)" if rest > 0 else whole
 
 
 def _heading(event: AttemptStarted) -> str:

@@ -13,9 +13,10 @@ from rich.console import Console
 from reagent_sdk import Attempt, Message, Run, StopReason, Task, ToolCall, Trajectory, Usage, Verdict, VerdictStatus
 from reagent_sdk.cli.progress import LINES, Working
 from reagent_sdk.cli.questions import QUESTIONS, contains
+from reagent_sdk.cli.rows import shortened
 from reagent_sdk.cli.run_page import print_run
 from reagent_sdk.cli.terminal import as_json, clean, one_line, score_text
-from reagent_sdk.cli.view import RunView, shortened
+from reagent_sdk.cli.view import RunView
 from reagent_sdk.events import (
     AttemptJudged,
     AttemptSolved,
@@ -25,6 +26,8 @@ from reagent_sdk.events import (
     Retrying,
     RunFinished,
     TextDelta,
+    ToolCalled,
+    ToolReturned,
 )
 
 HOSTILE = (
@@ -74,6 +77,8 @@ def events_of(text: str) -> list[Event]:
         PromptProgress("agent", 3, 10),
         TextDelta("agent", text),
         Retrying("agent", text, text, 1.5),
+        ToolCalled(ToolCall.make(text, text)),
+        ToolReturned(ToolCall.make(text, text), text, text),
         AttemptSolved(0, trajectory),
         AttemptJudged(0, verdict),
         AttemptStarted(1, text),
@@ -97,6 +102,19 @@ def test_hostile_text_reaches_the_screen_as_plain_text() -> None:
     assert "\u202e" not in shown
     assert "[bold red]markup[/]" in " ".join(shown.split())  # shown, not obeyed
     assert ":boom:" in shown
+
+
+def test_tool_calls_are_shown_once_whether_they_come_as_events_or_with_the_attempt() -> None:
+    call = ToolCall.make("search", {"q": "x"}, id="1")
+    work = (Message(role="assistant", tool_calls=(call,)), Message(role="tool", content="found", tool_call_id="1"))
+    solved = AttemptSolved(0, Trajectory(messages=work, answer="a"))
+    for before in ([], [ToolCalled(call), ToolReturned(call, "found", None)]):
+        console = screen()
+        with RunView(console, live=False) as view:
+            for event in (AttemptStarted(0, None), *before, solved):
+                view.show(event)
+        assert printed(console).count('search({"q": "x"})') == 1
+        assert printed(console).count("found") == 1
 
 
 def test_the_live_view_sends_no_sequence_of_a_model_to_the_terminal() -> None:

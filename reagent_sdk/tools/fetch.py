@@ -173,4 +173,6 @@ def _told(error: Exception) -> str:
         return "the server's certificate is not trusted"
     if isinstance(error, aiohttp.ClientResponseError):
         return f"the reply is not proper HTTP ({shown(error.message)})"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"no connection ({error.os_error.strerror or error.os_error})"
     return f"the connection failed ({shown(str(error) or type(error).__name__)})"

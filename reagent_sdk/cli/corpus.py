@@ -41,7 +41,7 @@ Example:
 def build(
     sources: Annotated[
         list[Path],
-        typer.Argument(metavar="SOURCE...", help="JSONL, text, Markdown or HTML files, or folders of these."),
+        typer.Argument(metavar="SOURCE", help="JSONL, text, Markdown or HTML files, or folders of these."),
     ],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The corpus to write; an older one is replaced.")],
     text_field: Annotated[str | None, typer.Option(metavar="NAME", help="JSONL field with the text.")] = None,

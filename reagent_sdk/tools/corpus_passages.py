@@ -11,9 +11,7 @@ OVERLAP = 200
 
 _WIDE_END = "\u3002\uff01\uff1f"  # ends a sentence in Chinese and Japanese, where no blank follows
 _CLOSING = "\"')\\]\u201d\u2019"
-_BREAK = re.compile(
-    rf"(?P<paragraph>\n[^\S\n]*\n\s*)|(?<=[.!?{_WIDE_END}])[{_CLOSING}]{{0,3}}\s+|(?<=[{_WIDE_END}])|\n"
-)
+_BREAK = re.compile(rf"(?<=[.!?{_WIDE_END}])[{_CLOSING}]{{0,3}}\s+|(?<=[{_WIDE_END}])|\n\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,7 @@ def _pieces(text: str, size: int) -> Iterator[_Piece]:
     start = 0
     for found in _BREAK.finditer(text):
         if found.end() > start:
-            yield from _short(text, start, found.end(), size, ends_paragraph=found["paragraph"] is not None)
+            yield from _short(text, start, found.end(), size, ends_paragraph=found[0].count("\n") > 1)
             start = found.end()
     if start < len(text):
         yield from _short(text, start, len(text), size, ends_paragraph=True)

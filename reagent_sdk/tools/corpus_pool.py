@@ -73,13 +73,13 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(address, uri=True, check_same_thread=False)
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        wrong = "" if application == schema.APPLICATION_ID else "another kind of database"
+        wrong = "" if application == schema.APPLICATION_ID else "it is another kind of database"
         if not wrong and version != schema.VERSION:
-            wrong = f"of format {version}, and this version reads {schema.VERSION}"
+            wrong = f"its format is {version}, and this version reads {schema.VERSION}"
     except sqlite3.Error as error:
-        wrong = f"no database that can be read ({error})"
+        wrong = f"it cannot be read as a database ({error})"
     if wrong or connection is None:
         if connection is not None:
             connection.close()
-        raise InvalidInput(f"{path} is not a corpus but {wrong}; `reagent corpus build` makes one")
+        raise InvalidInput(f"{path} is no corpus: {wrong}; `reagent corpus build` makes one")
     return connection

@@ -11,7 +11,8 @@ import anyio.to_thread
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.frozen import Frozen
 from reagent_sdk.tools.corpus_pool import Pool
-from reagent_sdk.tools.corpus_terms import match_expression, words_of
+from reagent_sdk.tools.corpus_snippet import around
+from reagent_sdk.tools.corpus_terms import match_expression
 from reagent_sdk.tools.providers.base import Hit, ProviderDown, hit_of
 
 SCHEME = "corpus:"
@@ -56,7 +57,7 @@ class CorpusSearch:
     Args:
         path: the corpus file.
         name: name in results and errors.
-        snippet_chars: longest snippet. A longer passage is cut around the first words of the query.
+        snippet_chars: longest snippet. Of a longer passage the part with the most words of the query is shown.
 
     Raises:
         InvalidInput: the file is missing or is no corpus.
@@ -158,7 +159,7 @@ class CorpusSearch:
     def _hit(self, database: sqlite3.Connection, query: str, document: int, start: int, stop: int) -> Hit | None:
         columns = "SELECT id, title, substr(text, ?, ?) FROM documents WHERE n = ?"
         doc_id, title, text = database.execute(columns, (start + 1, stop - start, document)).fetchone()
-        return hit_of(self.name, title or doc_id, url_of(doc_id), _around(text, query, self._snippet_chars))
+        return hit_of(self.name, title or doc_id, url_of(doc_id), around(text, query, self._snippet_chars))
 
 
 def url_of(doc_id: str) -> str:
@@ -171,15 +172,3 @@ def _document(database: sqlite3.Connection, condition: str, value: str) -> Docum
     columns = f"SELECT id, title, text, url FROM documents WHERE {condition} ORDER BY n LIMIT 1"  # noqa: S608 - ours
     row = database.execute(columns, (value,)).fetchone()
     return Document(id=row[0], title=row[1], text=row[2], url=row[3]) if row else None
-
-
-def _around(text: str, query: str, limit: int) -> str:
-    """The passage, or the part of it that begins a little before the first word of the query."""
-    if len(text) <= limit:
-        return text
-    folded = text.casefold()
-    places = [place for word in words_of(query) if (place := folded.find(word)) >= 0]
-    start = max(0, min(min(places, default=0) - limit // 4, len(text) - limit))
-    start = text.rfind(" ", 0, start) + 1
-    cut = text[start : start + limit]
-    return ("…" if start else "") + cut + ("…" if start + limit < len(text) else "")

@@ -33,6 +33,7 @@ class Writer:
 
     def add(self, document: Source) -> None:
         """Stores a document and indexes its passages, unless it is empty or a duplicate."""
+        document = _without_nul(document)
         text = document.text.strip()
         if not text:
             self.empty += 1
@@ -83,3 +84,9 @@ class Writer:
             free = f"{free}~{number}"
         self.renamed += free != wanted
         return free
+
+
+def _without_nul(document: Source) -> Source:
+    """SQLite's text functions take a NUL for the end."""
+    clean = {name: getattr(document, name).replace("\0", " ") for name in ("id", "title", "url", "text")}
+    return replace(document, **clean)

@@ -97,6 +97,16 @@ def test_a_bad_line_is_named_and_nothing_is_written(tmp_path: Path, out: Path, l
     assert os.listdir(out.parent) == []
 
 
+def test_nul_characters_do_not_end_a_text(tmp_path: Path, out: Path) -> None:
+    _, corpus = built(
+        out, jsonl(tmp_path, {"id": "a\0b", "title": "T\0U", "text": "fox\0den " + "word " * 400 + "owl"})
+    )
+    (hit,) = corpus.find("owl")
+    assert hit.title == "T U"
+    assert hit.snippet.endswith("owl")
+    assert corpus.get("a b").text.startswith("fox den")
+
+
 def test_a_line_that_is_not_utf_8_is_named(tmp_path: Path, out: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'{"text": "ok"}\n{"text": "\xff"}\n')

@@ -141,7 +141,9 @@ def test_every_hit_can_be_opened(corpus: CorpusSearch) -> None:
 
 def test_a_long_passage_is_cut_around_the_query(path: Path) -> None:
     corpus = CorpusSearch(path, snippet_chars=200)
-    (hit,) = corpus.find("wolverine")
+    (hit,) = corpus.find("nothing of wolverines or a wolverine sleeping")
+    assert "wolverine" in hit.snippet
+    (hit,) = corpus.find("where WOLVERINE sleeps")
     assert "The wolverine sleeps." in hit.snippet
     assert len(hit.snippet) <= 202
     assert hit.snippet.startswith("…")

@@ -269,6 +269,10 @@ async def test_requests_are_spaced_also_when_they_come_at_once() -> None:
     assert waits == [2, 4]  # the first goes at once, and the fourth would wait longer than anybody is patient
     assert [type(turn) for turn in turns] == [type(None)] * 3 + [RateLimited] * 2
     clock.now += 100
+    pace.hold(RateLimited("told to wait", retry_after=50))
+    with pytest.raises(RateLimited, match="told to wait"):
+        await pace.turn()
+    clock.now += 100
     await pace.turn()
     assert waits == [2, 4]
 

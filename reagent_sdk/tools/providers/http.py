@@ -8,14 +8,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import urlsplit
 
 from reagent_sdk.clients.loops import PerLoop
 from reagent_sdk.clients.retry import retry_after
-from reagent_sdk.errors import InvalidInput
-from reagent_sdk.secrets import Secret, excerpt, redact
+from reagent_sdk.secrets import excerpt, redact
 from reagent_sdk.tools.providers.base import Hit, ProviderDown, ProviderMisconfigured, RateLimited, SearchFailed
 from reagent_sdk.tools.providers.pace import Pace
+from reagent_sdk.tools.providers.settings import checked_address, checked_key
 
 if TYPE_CHECKING:
     import aiohttp
@@ -57,8 +56,8 @@ class HttpProvider(ABC):
     interval: ClassVar[float] = 0.0
 
     def __init__(self, base_url: str, key: str | None = None, *, timeout: float = 10.0, pace: Pace | None = None):
-        self._base_url = _checked(base_url, self.name)
-        self._key = None if key is None else _key(key, self.name, self.key_variable)
+        self._base_url = checked_address(base_url, self.name)
+        self._key = None if key is None else checked_key(key, self.name, self.key_variable)
         self.pace = pace or Pace(self.interval)
         self._sessions = PerLoop(functools.partial(_connect, timeout), _disconnect)
 
@@ -116,7 +115,7 @@ class HttpProvider(ABC):
         return self._object(page)
 
     def _refusal(self, status: int, headers: Mapping[str, str], page: str) -> SearchFailed:
-        said = excerpt(_message(page), self._key)
+        said = excerpt(stated_reason(page), self._key)
         told = f"{status}: {said}" if said else f"status {status}"
         if status == 429 or (status == 503 and retry_after(headers) is not None):
             asked = self._asked_to_wait(headers)
@@ -143,30 +142,7 @@ class HttpProvider(ABC):
         return reply
 
 
-def rows_of(value: object) -> list[Mapping[str, Any]]:
-    """The objects in a list that came from outside."""
-    return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
-
-
-def _checked(base_url: str, name: str) -> str:
-    try:
-        parts = urlsplit(base_url.strip())
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port out of range, brackets that do not close
-        usable = False
-    if not usable or parts.query or parts.fragment:
-        raise InvalidInput(f"{name}: {redact(base_url)!r} is not the http or https address of a search interface")
-    return base_url.strip().rstrip("/")
-
-
-def _key(key: str, name: str, variable: str) -> Secret:
-    key = key.strip()
-    if not key or not (key.isascii() and key.isprintable()):
-        raise InvalidInput(f"{name}: the key is empty or cannot be sent; pass it, or set {variable}")
-    return Secret(key)
-
-
-def _message(page: str) -> str:
+def stated_reason(page: str) -> str:
     """What an error page says: the usual fields of JSON, else the page itself."""
     try:
         found = json.loads(page)
@@ -177,6 +153,11 @@ def _message(page: str) -> str:
             break
         found = next((found[name] for name in ("message", "detail", "error") if found.get(name)), page)
     return found if isinstance(found, str) else page
+
+
+def rows_of(value: object) -> list[Mapping[str, Any]]:
+    """The objects in a list that came from outside."""
+    return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
 
 
 async def _take(reply: aiohttp.ClientResponse) -> bytes:

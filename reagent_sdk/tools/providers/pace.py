@@ -49,6 +49,8 @@ class Pace:
             now = self._clock()
             begin = max(now, self._next)
             wait = begin - now
+            if wait <= 0:
+                self._why = ""  # what was held against it is over
             if wait <= self.patience:
                 self._next = begin + self.interval
         if wait > self.patience:

@@ -121,7 +121,7 @@ class FileReader:
         return ToolResult(text=f"[{'; '.join(head)}]\n{cut[page - 1]}")
 
     async def _text(self, path: str) -> _Text:
-        file, members = self._split(path)
+        file, members = self._roots.split(path)
         with self._roots.opened(file) as opened:
             if opened.is_folder:
                 if members:
@@ -132,14 +132,6 @@ class FileReader:
                 self._remember(key, await self._convert(opened, members))
             self._known.move_to_end(key)
             return self._known[key]
-
-    def _split(self, path: str) -> tuple[str, tuple[str, ...]]:
-        """The file, and the members after each '!'; a file whose own name holds a '!' is found too."""
-        parts = path.split("!")
-        for count in range(len(parts), 1, -1):
-            if self._roots.exists(file := "!".join(parts[:count])):
-                return file, tuple(parts[count:])
-        return parts[0], tuple(parts[1:])
 
     async def _convert(self, opened: Opened, members: tuple[str, ...]) -> _Text:
         if opened.status.st_size > self._limits.max_bytes:

@@ -102,6 +102,14 @@ class Roots:
         finally:
             os.close(fd)
 
+    def split(self, path: str) -> tuple[str, tuple[str, ...]]:
+        """The file of a path such as "archive.zip!member", and its members; a file may have a '!' in its own name."""
+        parts = path.split("!")
+        for count in range(len(parts), 1, -1):
+            if self.exists(file := "!".join(parts[:count])):
+                return file, tuple(parts[count:])
+        return parts[0], tuple(parts[1:])
+
     def exists(self, path: str) -> bool:
         """Whether a file or folder of that name can be opened."""
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-import warnings
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, cast
@@ -14,7 +13,7 @@ import anyio
 
 from reagent_sdk.agents import Agent, CallableAgent
 from reagent_sdk.budget import Budget
-from reagent_sdk.errors import InvalidInput, ReagentError
+from reagent_sdk.errors import InvalidInput
 from reagent_sdk.events import Event
 from reagent_sdk.judges.base import Judge
 from reagent_sdk.loop import CritiqueLoop
@@ -193,13 +192,9 @@ class CritiqueAgent(Generic[P, R]):
             policy=setup.policy,
             budget=setup.budget,
             observe=observe,
+            log=setup.log,
         )
-        try:
-            run = await loop.run()
-        finally:
-            if setup.log is not None:
-                await _append(setup.log, loop.result())
-        return run, loop.output()
+        return await loop.run(), loop.output()
 
 
 class AsyncCritiqueAgent(CritiqueAgent[P, R]):
@@ -208,12 +203,3 @@ class AsyncCritiqueAgent(CritiqueAgent[P, R]):
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:  # type: ignore[override]
         """Answers as the agent would, after critique; see :meth:`CritiqueAgent.__call__`."""
         return await self._answer(args, kwargs)
-
-
-async def _append(log: RunLog, run: Run) -> None:
-    """Writes the run even when it was cancelled. A log that cannot be written must not cost the answer."""
-    try:
-        with anyio.CancelScope(shield=True):
-            await log.aappend(run)
-    except ReagentError as error:
-        warnings.warn(f"run {run.id} was not logged: {error}", RuntimeWarning, stacklevel=2)

@@ -17,6 +17,7 @@ from reagent_sdk.errors import BudgetExceeded, JudgeFailed
 from reagent_sdk.events import AttemptJudged, AttemptSolved, AttemptStarted, Event, RunFinished, Stage
 from reagent_sdk.judges.base import Judge
 from reagent_sdk.policy import Policy
+from reagent_sdk.record import RunLog, append_safely
 from reagent_sdk.run import Attempt, Run, StopReason
 from reagent_sdk.task import Task
 from reagent_sdk.trajectory import Trajectory
@@ -48,6 +49,7 @@ class CritiqueLoop:
         policy: Policy | None = None,
         budget: Budget | None = None,
         observe: scope.Observer | None = None,
+        log: RunLog | None = None,
     ) -> None:
         self._task = task
         self._agent = agent
@@ -56,6 +58,7 @@ class CritiqueLoop:
         self._threshold = self._policy.threshold(judge.gate)
         self._meter = Meter(budget, parent=scope.enclosing_meter())
         self._observe = observe
+        self._log = log
         self._id = uuid4().hex
         self._started_at = datetime.now(UTC)
         self._attempts: list[Attempt] = []
@@ -88,11 +91,15 @@ class CritiqueLoop:
             feedback = Feedback(work.trajectory, verdict.critique)
 
     async def run(self) -> Run:
-        """Runs the loop to its end. Raises what :meth:`attempts` raises."""
-        async for _ in self.attempts():
-            pass
-        self._finished = self.result()
-        self._emit(RunFinished(self._finished))
+        """Runs the loop to its end and logs the run, however it ends. Raises what :meth:`attempts` raises."""
+        try:
+            async for _ in self.attempts():
+                pass
+        finally:
+            self._finished = self.result()
+            if self._log is not None:
+                await append_safely(self._log, self._finished)
+        self._emit(RunFinished(self._finished))  # after the log: whoever sees it may stop listening
         return self._finished
 
     def result(self) -> Run:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -241,3 +242,14 @@ def _failure(verb: str, path: Path, error: OSError) -> ReagentError:
     if caller or error.errno in _CALLER_ERRNOS:
         return InvalidInput(f"cannot {verb} the run log {path}: {why}; pass the path of a file that you may {verb}")
     return ReagentError(f"cannot {verb} the run log {path}: {why}")
+
+
+async def append_safely(log: RunLog, run: Run) -> None:
+    """Appends a run even when the caller is being cancelled. A log that cannot be written must not cost the answer."""
+    import anyio
+
+    try:
+        with anyio.CancelScope(shield=True):
+            await log.aappend(run)
+    except ReagentError as error:
+        warnings.warn(f"run {run.id} was not logged: {error}", RuntimeWarning, stacklevel=2)

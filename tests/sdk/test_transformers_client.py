@@ -169,7 +169,7 @@ async def test_a_peft_adapter_runs_over_its_base(smollm_hf: Path, tmp_path: Path
 
     folder = shutil.copytree(smollm_hf, tmp_path / "adapter", ignore=shutil.ignore_patterns("model.safetensors"))
     base = AutoModelForCausalLM.from_pretrained(smollm_hf)
-    config = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    config = LoraConfig(r=4, lora_alpha=512, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
     adapter = get_peft_model(base, config)
     adapter.save_pretrained(folder)
     plain, adapted = Transformers(smollm_hf, device="cpu"), Transformers(folder, device="cpu")

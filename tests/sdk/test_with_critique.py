@@ -167,6 +167,15 @@ def test_runs_that_end_in_an_error_are_logged_too(tmp_path: Path) -> None:
     assert "KeyError" in run.notes[-1]
 
 
+def test_the_run_is_logged_before_its_last_event(tmp_path: Path) -> None:
+    log = RunLog(tmp_path / "runs.jsonl")
+    with with_critique(improving, judge=judge_up(), log=log) as agent:
+        for event in agent.stream("q"):
+            if isinstance(event, RunFinished):
+                assert list(log.read()) == [event.run]
+                break
+
+
 def test_a_log_that_cannot_be_written_does_not_cost_the_answer(tmp_path: Path) -> None:
     agent = with_critique(improving, judge=judge_up(), log=tmp_path)
     with agent, pytest.warns(RuntimeWarning, match="was not logged"):

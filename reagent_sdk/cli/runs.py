@@ -14,7 +14,8 @@ from reagent_sdk.cli.terminal import console, one_line, to_stderr, write_json
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from reagent_sdk.record import DamagedRecord, RunLog
+    from reagent_sdk.record import RunLog
+    from reagent_sdk.record_line import DamagedRecord
     from reagent_sdk.run import Run
 
 ID_SHOWN = 8

@@ -17,10 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reagent_sdk import record
+from reagent_sdk import record, record_line
 from reagent_sdk.errors import InvalidInput, ReagentError
 from reagent_sdk.messages import ContentPart, FunctionCall, Message, ToolCall
-from reagent_sdk.record import DamagedRecord, RunLog
+from reagent_sdk.record import RunLog
+from reagent_sdk.record_line import DamagedRecord
 from reagent_sdk.run import Attempt, Run, StopReason
 from reagent_sdk.task import Task
 from reagent_sdk.trajectory import AgentStop, Trajectory
@@ -119,10 +120,10 @@ def joined(value: Any) -> Any:
 @settings(deadline=None)
 @given(run=RUNS)
 def test_any_run_round_trips(run: Run) -> None:
-    line = record._encode(run)
+    line = record_line.encode(run)
     assert line.count(b"\n") == 1
     assert line.endswith(b"\n")
-    back = record._decode(line, 1, 0)
+    back = record_line.decode(line, 1, 0)
     assert isinstance(back, Run)
     assert joined(back.model_dump()) == joined(run.model_dump())
 
@@ -201,7 +202,7 @@ def test_a_missing_file_is_an_empty_log(log: RunLog) -> None:
 
 
 def test_reading_leaves_no_lock_file_beside_a_file_that_has_none(log: RunLog) -> None:
-    log.path.write_bytes(record._encode(make_run())[:-5])
+    log.path.write_bytes(record_line.encode(make_run())[:-5])
     assert [one.torn for one in damage(log)] == [True]
     assert list(log.path.parent.iterdir()) == [log.path]
 
@@ -257,7 +258,7 @@ def test_get_names_what_is_wrong_with_an_id(log: RunLog, asked: str, says: str) 
 
 # --- damage -----------------------------------------------------------------------------------------------------------
 
-GOOD = record._encode(make_run("good"))
+GOOD = record_line.encode(make_run("good"))
 FIELDS: dict[str, Any] = json.loads(GOOD)
 
 
@@ -291,7 +292,7 @@ def test_a_damaged_line_is_reported_and_skipped(log: RunLog, line: bytes, says: 
     assert isinstance(bad, DamagedRecord)
     assert says in bad.reason
     assert (bad.line, bad.offset, bad.torn) == (3, len(GOOD) + 1, torn)
-    assert len(bad.reason) <= record.MAX_REASON
+    assert len(bad.reason) <= record_line.MAX_REASON
     assert [run.id for run in log.read()] == ["good", "good"]
 
 
@@ -301,7 +302,7 @@ def test_a_record_cut_anywhere_costs_only_itself(
     run: Run, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     log = RunLog(tmp_path_factory.mktemp("log") / "runs.jsonl")
-    line = record._encode(run)
+    line = record_line.encode(run)
     cut = data.draw(st.integers(1, len(line) - 2))
     log.path.write_bytes(GOOD + line[:cut])
     log.append(make_run("after"))

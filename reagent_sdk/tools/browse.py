@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+import anyio.to_thread
 from pydantic import Field
 
 from reagent_sdk import framing
@@ -104,7 +104,7 @@ class BrowseTool:
             except NoAnswer as reason:
                 notes = (f"{reason}; this is what the page itself says",)
         if query and len(page.text) > self._settings.page_chars:
-            passages = await asyncio.to_thread(self._passages, page.text, query)
+            passages = await anyio.to_thread.run_sync(self._passages, page.text, query)
             if passages:
                 return self._part(page, passages, number, notes)
             notes += ("no passage shares a word with the query; this is the page from its start",)
@@ -114,7 +114,9 @@ class BrowseTool:
 
     async def _answered(self, page: Page, query: str, client: ChatClient) -> ToolResult:
         settings = self._settings
-        text = await asyncio.to_thread(digest, _titled(page), query, settings.model_chars, settings.passage_chars)
+        text = await anyio.to_thread.run_sync(
+            digest, _titled(page), query, settings.model_chars, settings.passage_chars
+        )
         code = framing.nonce(self._secret, text)
         answer = await answer_from(client, text, query, code, settings.answer)
         notes = () if len(text) >= len(page.text) else ("the page is long; the model read the parts nearest the query",)

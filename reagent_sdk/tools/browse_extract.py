@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import html as html_entities
 import re
 import tempfile
 from collections.abc import Mapping
 from typing import IO, Any
+
+import anyio.to_thread
 
 from reagent_sdk.errors import MissingExtra
 from reagent_sdk.tools.files_process import FileLimits, run_worker
@@ -47,7 +48,7 @@ async def main_text(html: str, seconds: float) -> str:
         MissingExtra: trafilatura is not installed.
     """
     if len(html) <= _SMALL:
-        return await asyncio.to_thread(extract, html)
+        return await anyio.to_thread.run_sync(extract, html, abandon_on_cancel=True)
     limits = FileLimits(seconds=seconds, memory_mb=2048)
     with tempfile.TemporaryFile() as source:
         source.write(html[:_LONGEST].encode("utf-8", "replace"))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import http
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
+
+import anyio.to_thread
 
 from reagent_sdk.tools.browse_extract import main_text, title_of
 from reagent_sdk.tools.fetch import Fetcher, is_text
@@ -97,7 +98,7 @@ class Loader:
         if inspect.iscoroutinefunction(self.read_document):
             text: str = await self.read_document(fetched.body, fetched.media_type)
             return text
-        return await _awaited(await asyncio.to_thread(self.read_document, fetched.body, fetched.media_type))
+        return await _awaited(await anyio.to_thread.run_sync(self.read_document, fetched.body, fetched.media_type))
 
     async def _from_corpus(self, url: str) -> Page:
         if self.open_url is None:

@@ -6,6 +6,8 @@ import asyncio
 import fnmatch
 from typing import TYPE_CHECKING
 
+import anyio.to_thread
+
 from reagent_sdk.tools.fetch_charset import decode, looks_binary
 from reagent_sdk.tools.fetch_errors import (
     AddressRefused,
@@ -117,7 +119,7 @@ class Fetcher:
         if is_text(media_type):
             if looks_binary(body.data):
                 raise ContentRefused(f"{shown(str(url))} calls itself {media_type}, but its bytes are not text")
-            decoded = await asyncio.to_thread(decode, body.data, reply.charset)
+            decoded = await anyio.to_thread.run_sync(decode, body.data, reply.charset, abandon_on_cancel=True)
             text, charset = decoded.text, decoded.charset
             notes += (decoded.note,) if decoded.note else ()
         if body.truncated:

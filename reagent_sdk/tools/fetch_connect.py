@@ -16,6 +16,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from reagent_sdk.tools.addresses import parse_networks, why_refused, within
+from reagent_sdk.tools.fetch_dns import SystemResolver
 from reagent_sdk.tools.fetch_errors import AddressRefused
 from reagent_sdk.tools.fetch_urls import host_of
 
@@ -74,7 +75,7 @@ class Guard(AbstractResolver):
     def __init__(self, host: str, settings: FetchSettings, resolver: AbstractResolver | None = None) -> None:
         self._host = host
         self._max_bytes = settings.max_bytes
-        self._resolver = resolver or aiohttp.ThreadedResolver()
+        self._resolver = resolver or SystemResolver()
         named = host_of(host) in {host_of(entry) for entry in settings.allow_hosts}
         self._allow_private = settings.allow_private or named
         self._allowed = parse_networks(settings.allow_hosts)

@@ -22,7 +22,8 @@ class FetchSettings(Settings):
     allow_private: bool = Field(False, description="also call loopback, private and carrier networks, but never others")
     allow_hosts: tuple[str, ...] = Field(
         (),
-        description="what may be private all the same: a host name as it stands in the URL, an address or a network",
+        description="what may be private all the same: host names as they stand in URLs (xn--... if international), "
+        "addresses, networks",
     )
     deny_networks: tuple[str, ...] = Field(
         (), description="networks that are never called: public addresses of your own, a NAT64 prefix of your own"

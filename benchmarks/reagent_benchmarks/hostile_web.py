@@ -74,12 +74,12 @@ def raw(chunks: Callable[[], Iterator[bytes]]) -> Answer:
     return answer
 
 
-def gzip_bomb(total: int = 1024 * MIB) -> Iterator[bytes]:
-    """A gzip file of zeros, made as it is sent: a thousandth of its size on the wire."""
+def gzip_bomb(total: int = 1024 * MIB, *, filler: bytes = b"\0") -> Iterator[bytes]:
+    """A gzip file of one thing over and over, made as it is sent: hardly a thousandth of its size on the wire."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
-    zeros = bytes(MIB)
+    piece = filler * (MIB // len(filler))
     for _ in range(total // MIB):
-        yield packer.compress(zeros)
+        yield packer.compress(piece)
     yield packer.flush()
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import socket
 from typing import Any
 
@@ -8,7 +9,8 @@ from reagent_benchmarks.hostile_web import FakeDns, redirect, reply, serving
 
 from reagent_sdk.tools.fetch import Fetcher, safe_fetch
 from reagent_sdk.tools.fetch_connect import Guard
-from reagent_sdk.tools.fetch_errors import AddressRefused, TooManyRedirects, Unreachable, UrlRefused
+from reagent_sdk.tools.fetch_dns import SystemResolver
+from reagent_sdk.tools.fetch_errors import AddressRefused, FetchTimeout, TooManyRedirects, Unreachable, UrlRefused
 from reagent_sdk.tools.fetch_settings import FetchSettings
 
 pytestmark = pytest.mark.anyio
@@ -175,3 +177,21 @@ async def test_every_socket_is_judged_by_its_own_address() -> None:
     with pytest.raises(AddressRefused):
         guard.make_socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 80)))
     guard.make_socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", ("8.8.8.8", 80))).close()
+
+
+async def test_a_name_that_is_never_resolved_ends_in_time() -> None:
+    class Hanging(FakeDns):
+        async def resolve(self, *args: Any) -> Any:
+            await asyncio.Event().wait()
+
+    with pytest.raises(FetchTimeout, match="no connection in time"):
+        await Fetcher(FetchSettings(connect_seconds=0.1), resolver=Hanging()).get("http://slow.example/")
+
+
+async def test_the_system_resolver() -> None:
+    answers = await SystemResolver().resolve("localhost", 80, socket.AF_INET)
+    assert {(answer["host"], answer["port"], answer["hostname"]) for answer in answers} == {
+        ("127.0.0.1", 80, "localhost")
+    }
+    async with serving({"/": reply("here")}) as site:
+        assert (await safe_fetch(site.url(host="localhost"), ANY_PORT.model_copy(update={"allow_private": True}))).ok

@@ -107,6 +107,8 @@ class Loader:
         text = await opened if inspect.isawaitable(opened) else opened
         if text is None:
             raise PageProblem("NotFound", f"{shown(url)} is not in the corpus")
+        if not text.strip():
+            raise PageProblem("EmptyPage", f"{shown(url)} holds no text")
         return Page(url, text)
 
 

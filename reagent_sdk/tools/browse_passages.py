@@ -46,10 +46,10 @@ def digest(text: str, query: str, room: int, size: int) -> str:
     """The text itself if it fits into `room` characters, else its start and its best passages, in their order."""
     if len(text) <= room:
         return text
-    passages = split(text, size)
+    passages = split(text, min(size, room // 2))
     chosen: dict[int, Passage] = {}
     left = room
-    for passage in [passages[0], *ranked(passages, query), *passages]:
+    for passage in [*passages[:1], *ranked(passages, query), *passages]:
         if passage.number not in chosen and len(passage.text) + 8 <= left:
             chosen[passage.number] = passage
             left -= len(passage.text) + 8

@@ -200,10 +200,11 @@ async def test_corpus_urls() -> None:
     async def later(url: str) -> str | None:
         return {"corpus:1": "from the corpus"}.get(url)
 
-    for open_url in (later, {"corpus:1": "from the corpus"}.get):
+    for open_url in (later, {"corpus:1": "from the corpus", "corpus:3": " "}.get):
         browse = BrowseTool(open_url=open_url)
         assert framed((await browse.call({"url": "corpus:1"})).text) == "from the corpus"
         assert (await browse.call({"url": "corpus:2"})).error == "NotFound"
+    assert (await browse.call({"url": "corpus:3"})).error == "EmptyPage"
 
 
 async def test_instructions_in_a_page_are_framed_and_defused(browse: BrowseTool, site: Site) -> None:

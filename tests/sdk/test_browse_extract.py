@@ -129,6 +129,11 @@ def test_a_digest_fits(text: str, query: str, room: int) -> None:
     assert len(digest(text, query, room, 60)) <= room
 
 
+def test_a_digest_is_never_empty_for_want_of_a_small_passage() -> None:
+    assert "Fredville" in digest("x " * 400 + TEXT, "Fredville", 500, 5_000)
+    assert digest(" " * 600, "Fredville", 500, 100) == ""
+
+
 def test_gaps_are_marked() -> None:
     one, _, three, four = split("one. two. three. four.", 6)[:4]
     assert joined([one, three, four]) == f"{one.text}\n\n[...]\n{three.text}\n\n{four.text}"

@@ -20,7 +20,7 @@ from reagent_sdk.tools.files_text import PAGE_CHARS, pages
 from reagent_sdk.tools.roots import FileProblem, Opened, Roots
 
 _LISTED = 500
-_REMEMBERED = 16
+_REMEMBERED = 40_000_000  # characters, all files together
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class FileReader:
 
     def _remember(self, key: tuple[object, ...], text: _Text) -> None:
         self._known[key] = text
-        while len(self._known) > _REMEMBERED:
+        while len(self._known) > 1 and sum(len(known.text) for known in self._known.values()) > _REMEMBERED:
             self._known.popitem(last=False)
 
 

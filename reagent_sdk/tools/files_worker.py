@@ -57,7 +57,8 @@ def _problem(kind: str, message: str) -> dict[str, Any]:
 
 
 def _confine(limits: Mapping[str, Any]) -> None:
-    _limit(resource.RLIMIT_AS, limits["memory_mb"] << 20)
+    if sys.platform != "darwin":  # which refuses it
+        _limit(resource.RLIMIT_AS, limits["memory_mb"] << 20)
     _limit(resource.RLIMIT_CPU, math.ceil(limits["seconds"]) + 1)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CORE, 0)

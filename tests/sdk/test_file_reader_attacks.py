@@ -212,6 +212,45 @@ async def test_billion_laughs(folder: Path) -> None:
     assert time.monotonic() - began < 30
 
 
+def rewritten(package: bytes, part: str, **replaced: str) -> bytes:
+    """An office file in which words of one part are replaced, and the entities declared."""
+    with zipfile.ZipFile(io.BytesIO(package)) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    text = parts[part].decode()
+    for old, new in replaced.items():
+        assert old in text
+        text = text.replace(old, new)
+    end = text.index("?>") + 2 if text.startswith("<?xml") else 0
+    parts[part] = (text[:end] + LAUGHS + text[end:]).encode()
+    return file_samples.archive(parts)
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "part"),
+    [
+        ("laughs.epub", file_samples.epub("TITLE", "text"), "book.opf"),
+        ("laughs.pptx", file_samples.pptx("TITLE", "text"), "ppt/slides/slide1.xml"),
+        ("laughs.xlsx", file_samples.xlsx([["TITLE", 1]]), "xl/worksheets/sheet1.xml"),
+    ],
+)
+async def test_billion_laughs_elsewhere(folder: Path, name: str, package: bytes, part: str) -> None:
+    (folder / name).write_bytes(rewritten(package, part, TITLE="&l9;"))
+    assert (await refused(folder, name)).error == "Damaged"
+
+
+async def test_a_sheet_that_claims_to_be_endless(folder: Path) -> None:
+    sheet = file_samples.xlsx([["a"]])
+    with zipfile.ZipFile(io.BytesIO(sheet)) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    cells = "".join(f'<row r="{row}"><c r="XFD{row}"><v>1</v></c></row>' for row in (1, 1_048_576))
+    namespace = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    body = f'<worksheet xmlns="{namespace}"><sheetData>{cells}</sheetData></worksheet>'
+    parts["xl/worksheets/sheet1.xml"] = body.encode()
+    (folder / "endless.xlsx").write_bytes(file_samples.archive(parts))
+    result = await refused(folder, "endless.xlsx", FileLimits(seconds=4, memory_mb=1024))
+    assert result.error in {"TimedOut", "TooLarge", "Damaged"}
+
+
 async def test_external_entities_and_linked_pictures_are_not_followed(folder: Path, tmp_path: Path) -> None:
     where = (tmp_path / "secret.txt").as_uri()
     prolog = f'<!DOCTYPE w:document [<!ENTITY x SYSTEM "{where}">]>'

@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import base64
 import io
-import struct
 import sys
-import zlib
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from reagent_benchmarks import file_samples
+from reagent_benchmarks.file_attacks import png_bomb
 
 from reagent_sdk.clients.openai_compatible import OpenAICompatible
 from reagent_sdk.testing.server import ChatServer, Fault, Reply
@@ -36,18 +35,6 @@ def picture(mode: str, size: tuple[int, int], kind: str, **options: object) -> b
     made = io.BytesIO()
     Image.new(mode, size).save(made, kind, **options)
     return made.getvalue()
-
-
-def png_bomb(width: int, height: int) -> bytes:
-    """A tiny PNG that unpacks to a picture of any size."""
-
-    def chunk(name: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-
-    packed = zlib.compressobj(9)
-    rows = b"".join(packed.compress(bytes(1 << 20)) for _ in range(64)) + packed.flush()
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
 def test_it_is_a_tool(folder: Path) -> None:

@@ -9,8 +9,9 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-# The supervisor inside needs them to become another user, and to kill what runs as that user.
-_RIGHTS = ("CAP_SETUID", "CAP_SETGID", "CAP_KILL")
+# The supervisor inside needs them to become another user, to kill what runs as that user, and to measure its files and
+# memory. The command keeps none.
+_RIGHTS = ("CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_DAC_READ_SEARCH", "CAP_SYS_PTRACE")
 
 
 def wrapped(base: Path, hide: Sequence[str], keep: Sequence[str], *, network: bool, memory_mb: int) -> list[str]:

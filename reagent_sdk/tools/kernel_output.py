@@ -49,7 +49,7 @@ class Output:
 
     def write(self, text: str) -> None:
         """Adds text; what is beyond the cap pushes out the middle."""
-        text = _ANSI.sub("", text)
+        text = _ANSI.sub("", text).replace("\r\n", "\n")  # shell commands run in a terminal of their own
         self._seen += len(text)
         if self._room > 0:
             self._head.append(text[: self._room])

@@ -20,6 +20,9 @@ from reagent_sdk.tools.base import Tool
 INVALID_CALL = "invalid_tool_call"
 """Name given to a text call that cannot be read; running it tells the model why."""
 
+WORDS = "root ::= [^<]{1,4000}"
+"""Grammar of an answer in words: no tool call can be written under it."""
+
 _BLOCK = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
 
 
@@ -67,8 +70,8 @@ class TextWire:
             given = sent.pop(0).text if sent and sent[0].role == "system" else ""
             sent.insert(0, system(f"{given}\n\n{_instructions(tools)}".strip()))
         changed: dict[str, Any] = {"stop": (*sampling.stop, "<tool_response>")}
-        if tools and choice == "required":
-            changed["grammar"] = _grammar(tools)
+        if tools and choice != "auto":
+            changed["grammar"] = _grammar(tools) if choice == "required" else WORDS
         return _merged(sent), sampling.model_copy(update=changed)
 
     def reply(self, message: Message) -> Message:

@@ -32,6 +32,12 @@ def test_the_readmes_examples_run(
     assert (tmp_path / "runs.jsonl").read_text(encoding="utf-8").count("\n") == 1
 
 
+def test_the_examples_of_the_tools_page_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for example in Document.parse(str(ROOT / "docs" / "tools.md"), PythonCodeBlockParser()).examples():
+        example.evaluate()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):

@@ -144,6 +144,8 @@ async def crash(arena: Arena) -> Outcome:
 
 async def read_secrets(arena: Arena) -> Outcome:
     """Look for a secret of the parent in every environment that can be read."""
+    if not arena.enforced("parent's environment"):
+        return False, "not run: " + arena.by("parent's environment")
     secret = secrets.token_hex(12)
     # A process that has it in /proc: changing os.environ does not change what is shown there.
     holder = subprocess.Popen(["sleep", "60"], env={**os.environ, "REAGENT_SECRET": secret})  # noqa: ASYNC220, S607
@@ -219,7 +221,7 @@ os.wait()"""
 
 async def kill_neighbour(arena: Arena) -> Outcome:
     """Kill a process of the parent's user."""
-    if not (arena.enforced("own user") or arena.level == "bubblewrap"):
+    if not (arena.enforced("own user") or arena.by("level") == "bubblewrap"):
         return False, "not run: " + arena.by("own user")
     victim = subprocess.Popen(["sleep", "60"])  # noqa: ASYNC220, S607
     try:

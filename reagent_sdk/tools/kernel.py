@@ -42,7 +42,7 @@ class Confined:
             shutil.rmtree(self.base, ignore_errors=True)
             raise
         marker = (self.uid if self.own_uid else None, self.key)
-        self._end = weakref.finalize(self, _end, self._process, self.base, marker, os.getpid())
+        self._end = weakref.finalize(self, strays.end, self._process, self.base, marker, os.getpid())
 
     def alive(self) -> bool:
         """Whether it still runs."""
@@ -149,32 +149,6 @@ class Confined:
             strays.MARKER: self.key,
             **single,
         }
-
-
-def _end(process: subprocess.Popen[bytes], base: Path, marker: tuple[int | None, str], owner: int) -> None:
-    if os.getpid() != owner:
-        return  # a fork of this process exits: the kernel is not its own
-    if process.stdin is not None:
-        process.stdin.close()
-    try:
-        process.wait(timeout=10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    if not note(base, "ended.json"):
-        strays.kill(*marker)
-    _remove(base)
-
-
-def _remove(base: Path) -> None:
-    def unlock(function: Any, path: str, _: Any) -> None:
-        with contextlib.suppress(OSError):
-            os.chmod(Path(path).parent, 0o700)
-            os.chmod(path, 0o700)
-            function(path)
-
-    shutil.rmtree(base, onerror=unlock)
-    shutil.rmtree(base, ignore_errors=True)  # what unlocking left
 
 
 def _uid() -> tuple[int | None, bool]:

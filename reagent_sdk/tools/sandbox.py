@@ -77,6 +77,9 @@ _LIMITS = {
 }
 
 
+_SAME_USER = "only root can give one: at the process level, code may signal this user's other processes"
+
+
 def isolation_report(sandbox: Sandbox | None = None) -> tuple[Wall, ...]:
     """What is enforced on this machine, found out by walling in a real process. Takes some 50 ms."""
     from reagent_sdk.tools.kernel import Confined
@@ -101,7 +104,7 @@ def _judged(sandbox: Sandbox, level: Level, told: Mapping[str, str], *, own_user
     other = inside or own_user or told.get("user_namespace") == "on"
     mounts = () if inside else ("mounts", "read_only")
     walls = [
-        wall("own user", "a user id of its own") if own_user else wall("own user", "", "a user id of its own"),
+        Wall(name="own user", enforced=own_user, by="a user id of its own" if own_user else _SAME_USER),
         wall("read-only files", "mounts are read-only but for the working folder and private scratch folders", *mounts),
         wall("hidden home", "home and temporary folders are empty ones", *(() if inside else ("hidden_folders",))),
         wall("parent's environment", "another process table, user or namespace than the parent's")

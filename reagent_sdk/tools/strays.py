@@ -1,14 +1,52 @@
-"""The last resort: processes of a kernel whose supervisor was killed, found by user or by a mark they carry."""
+"""The end of a kernel: its processes and its folder. Where its supervisor was killed, by their user or their mark."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
+from reagent_sdk.tools.sandbox import note
+
 MARKER = "REAGENT_KERNEL"
+
+
+def end(process: subprocess.Popen[bytes], base: Path, marker: tuple[int | None, str], owner: int) -> None:
+    """Ends a supervised process for good.
+
+    Args:
+        process: its supervisor.
+        base: its folder.
+        marker: its own user, if it has one, and the mark its processes carry.
+        owner: the process that started it.
+    """
+    if os.getpid() != owner:
+        return  # a fork of this process exits: the kernel is not its own
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if not note(base, "ended.json"):
+        kill(*marker)
+    _remove(base)
+
+
+def _remove(base: Path) -> None:
+    """Removes the folder and whatever code made of it. Nothing runs in it any more, so nothing can change under us."""
+    shutil.rmtree(base, ignore_errors=True)
+    for path, folders, _ in os.walk(base):  # folders that were locked: root needs no key, others own them
+        for folder in (Path(path, name) for name in folders):
+            if not folder.is_symlink():
+                with contextlib.suppress(OSError):
+                    folder.chmod(0o700)
+    shutil.rmtree(base, ignore_errors=True)
 
 
 def kill(uid: int | None, key: str, patience: float = 5.0) -> None:

@@ -19,7 +19,7 @@ Report = dict[str, str]
 def namespaces(spec: dict[str, Any], report: Report) -> None:
     """Gives this process its own view of users, files, shared memory and network."""
     if os.geteuid() != 0:
-        attempt(report, "user_namespace", _own_users)
+        attempt(report, "user_namespace", _own_users_if_whole)
     attempt(report, "ipc", lambda: linux.unshare(linux.NEW_IPC))
     if not spec["network"]:
         attempt(report, "network", lambda: linux.unshare(linux.NEW_NET))
@@ -54,6 +54,22 @@ def drop_rights(uid: int | None) -> None:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
+
+
+def _own_users_if_whole() -> None:
+    """Some systems grant the namespace and refuse its map of users, with no way back: so a child goes first."""
+    scout = os.fork()
+    if scout == 0:
+        try:
+            _own_users()
+            _own_mounts()
+        except OSError as error:
+            os._exit(error.errno or 1)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(scout, 0)[1])
+    if code:
+        raise OSError(code, os.strerror(code))
+    _own_users()
 
 
 def _own_users() -> None:

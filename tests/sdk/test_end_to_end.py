@@ -26,6 +26,7 @@ import xllamacpp
 params = xllamacpp.CommonParams()
 params.model.path, params.n_ctx, params.n_parallel, params.verbosity = sys.argv[1], 8192, 2, -1
 params.kv_unified, params.cache_ram_mib, params.api_keys = True, 128, ["the-key"]
+params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
 server = xllamacpp.Server(params)
 print(server.listening_address, flush=True)
 sys.stdin.read()

@@ -15,12 +15,12 @@ from pathlib import Path
 import anyio
 
 from reagent_benchmarks import file_samples as samples
-from reagent_sdk.tools.audio import AudioTool
-from reagent_sdk.tools.audio_decode import decode
 from reagent_sdk.tools.base import Tool, ToolResult
-from reagent_sdk.tools.files import FileReader
-from reagent_sdk.tools.files_process import FileLimits
-from reagent_sdk.tools.image import ImageTool
+from reagent_sdk.tools.files.process import FileLimits
+from reagent_sdk.tools.files.reader import FileReader
+from reagent_sdk.tools.media.audio import AudioTool
+from reagent_sdk.tools.media.audio_decode import decode
+from reagent_sdk.tools.media.image import ImageTool
 
 _SECRET = "the secret outside the root"  # noqa: S105 - a marker, not a password
 _MIB = 1 << 20

@@ -19,9 +19,9 @@ import psutil  # type: ignore[import-untyped]
 from rich.console import Console
 from rich.table import Table
 
-from reagent_sdk.tools.kernel_pool import KernelPool
-from reagent_sdk.tools.python import PythonTool
-from reagent_sdk.tools.sandbox import Sandbox
+from reagent_sdk.tools.python.pool import KernelPool
+from reagent_sdk.tools.python.sandbox import Sandbox
+from reagent_sdk.tools.python.tool import PythonTool
 
 CODES = ("values = [n * n for n in range(1000)]", "sum(values)", "print(len(values))", "1 / 0", "values[-1]")
 

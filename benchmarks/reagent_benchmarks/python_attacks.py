@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from reagent_sdk.tools.base import ToolResult
-from reagent_sdk.tools.python import PythonTool
-from reagent_sdk.tools.sandbox import Sandbox, isolation_report
+from reagent_sdk.tools.python.sandbox import Sandbox, isolation_report
+from reagent_sdk.tools.python.tool import PythonTool
 
 Level = Literal["auto", "process", "bubblewrap"]
 Outcome = tuple[bool, str]

@@ -29,9 +29,9 @@ from reagent_sdk import Budget, Policy, Run, RunLog, Task, with_critique
 from reagent_sdk.clients.base import Sampling
 from reagent_sdk.specs import client_for, judge_for
 from reagent_sdk.tools import AgentSettings, BrowseTool, CorpusSearch, SearchTool, ToolAgent
-from reagent_sdk.tools.corpus_build import build_corpus
-from reagent_sdk.tools.fetch import Fetcher
-from reagent_sdk.tools.fetch_settings import FetchSettings
+from reagent_sdk.tools.corpus.build import build_corpus
+from reagent_sdk.tools.web.fetch import Fetcher
+from reagent_sdk.tools.web.settings import FetchSettings
 
 PAGES = {
     "lighthouse": (

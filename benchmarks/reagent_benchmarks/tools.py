@@ -16,9 +16,9 @@ from reagent_benchmarks.file_attacks import run_formats
 from reagent_benchmarks.tool_runs import PAGES, serving
 from reagent_sdk.tools import BrowseTool, CorpusSearch, PythonTool, SearchTool, Tool
 from reagent_sdk.tools.base import opened
-from reagent_sdk.tools.corpus_build import build_corpus
-from reagent_sdk.tools.fetch import Fetcher
-from reagent_sdk.tools.fetch_settings import FetchSettings
+from reagent_sdk.tools.corpus.build import build_corpus
+from reagent_sdk.tools.web.fetch import Fetcher
+from reagent_sdk.tools.web.settings import FetchSettings
 
 CODE = {
     "state and last expression": ["total = sum(range(10))", "total * 2"],

@@ -27,9 +27,9 @@ from reagent_benchmarks.hostile_web import (
     streamed,
 )
 from reagent_sdk.tools.base import ToolResult
-from reagent_sdk.tools.browse import BrowseSettings, BrowseTool
-from reagent_sdk.tools.fetch import Fetcher
-from reagent_sdk.tools.fetch_settings import FetchSettings
+from reagent_sdk.tools.web.browse import BrowseSettings, BrowseTool
+from reagent_sdk.tools.web.fetch import Fetcher
+from reagent_sdk.tools.web.settings import FetchSettings
 
 SECRET = "inside-only-4711"  # noqa: S105 - what no attack may bring out
 HOSTILE = "127.0.0.2"

@@ -13,8 +13,8 @@ from reagent_sdk.cli.options import JsonOption
 from reagent_sdk.cli.terminal import clean, console, one_line, to_stderr, to_stdout, write_json
 
 if TYPE_CHECKING:
-    from reagent_sdk.tools.corpus import CorpusSearch
-    from reagent_sdk.tools.corpus_build import BuildReport, Progress
+    from reagent_sdk.tools.corpus.build import BuildReport, Progress
+    from reagent_sdk.tools.corpus.search import CorpusSearch
 
 T = TypeVar("T")
 
@@ -53,8 +53,8 @@ def build(
 
     The file appears when it is complete; when anything is wrong with a source, nothing is written.
     """
-    from reagent_sdk.tools.corpus_build import build_corpus
-    from reagent_sdk.tools.corpus_jsonl import Fields
+    from reagent_sdk.tools.corpus.build import build_corpus
+    from reagent_sdk.tools.corpus.jsonl import Fields
 
     fields = Fields(text=text_field, title=title_field, url=url_field)
     with _bar() as show:
@@ -102,7 +102,7 @@ def _opened(file: Path, use: Callable[[CorpusSearch], T]) -> T:
     import sqlite3
 
     from reagent_sdk.errors import InvalidInput
-    from reagent_sdk.tools.corpus import CorpusSearch
+    from reagent_sdk.tools.corpus.search import CorpusSearch
 
     corpus = CorpusSearch(file)
     try:

@@ -13,26 +13,31 @@ from reagent_sdk.tools.define import FunctionTool, as_tool, tool
 
 if TYPE_CHECKING:
     from reagent_sdk.tools.agent import AgentSettings, ToolAgent
-    from reagent_sdk.tools.audio import AudioTool
-    from reagent_sdk.tools.browse import BrowseTool
-    from reagent_sdk.tools.corpus import CorpusSearch
-    from reagent_sdk.tools.files import FileReader
-    from reagent_sdk.tools.image import ImageTool
+    from reagent_sdk.tools.corpus.build import build_corpus
+    from reagent_sdk.tools.corpus.search import CorpusSearch
+    from reagent_sdk.tools.files.reader import FileReader, read_document
     from reagent_sdk.tools.mcp import MCPServer
-    from reagent_sdk.tools.python import PythonTool
-    from reagent_sdk.tools.search import SearchTool
+    from reagent_sdk.tools.media.audio import AudioTool
+    from reagent_sdk.tools.media.image import ImageTool
+    from reagent_sdk.tools.python.sandbox import Sandbox
+    from reagent_sdk.tools.python.tool import PythonTool
+    from reagent_sdk.tools.search.tool import SearchTool
+    from reagent_sdk.tools.web.browse import BrowseTool
 
 _HOME = {
     "AgentSettings": "agent",
-    "AudioTool": "audio",
-    "BrowseTool": "browse",
-    "CorpusSearch": "corpus",
-    "FileReader": "files",
-    "ImageTool": "image",
+    "AudioTool": "media.audio",
+    "BrowseTool": "web.browse",
+    "CorpusSearch": "corpus.search",
+    "FileReader": "files.reader",
+    "ImageTool": "media.image",
     "MCPServer": "mcp",
-    "PythonTool": "python",
-    "SearchTool": "search",
+    "PythonTool": "python.tool",
+    "Sandbox": "python.sandbox",
+    "SearchTool": "search.tool",
     "ToolAgent": "agent",
+    "build_corpus": "corpus.build",
+    "read_document": "files.reader",
 }
 
 __all__ = [
@@ -45,11 +50,14 @@ __all__ = [
     "ImageTool",
     "MCPServer",
     "PythonTool",
+    "Sandbox",
     "SearchTool",
     "Tool",
     "ToolAgent",
     "ToolResult",
     "as_tool",
+    "build_corpus",
+    "read_document",
     "tool",
 ]
 

@@ -18,12 +18,12 @@ from aiohttp import web
 from reagent_benchmarks import file_samples
 
 from reagent_sdk.errors import BudgetExceeded, InvalidInput, ModelUnavailable
-from reagent_sdk.tools import audio_decode
-from reagent_sdk.tools.audio import AudioSettings, AudioTool
-from reagent_sdk.tools.audio_endpoint import LiteLLMTranscriber
 from reagent_sdk.tools.base import Tool
-from reagent_sdk.tools.files_process import FileLimits
-from reagent_sdk.tools.roots import FileProblem
+from reagent_sdk.tools.files.process import FileLimits
+from reagent_sdk.tools.files.roots import FileProblem
+from reagent_sdk.tools.media import audio_decode
+from reagent_sdk.tools.media.audio import AudioSettings, AudioTool
+from reagent_sdk.tools.media.audio_endpoint import LiteLLMTranscriber
 
 pytestmark = pytest.mark.anyio
 

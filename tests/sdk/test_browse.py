@@ -13,9 +13,9 @@ from reagent_sdk.clients.openai_compatible import OpenAICompatible
 from reagent_sdk.rendering import render_record
 from reagent_sdk.testing.server import ChatServer, Fault, Reply
 from reagent_sdk.tools.base import Tool
-from reagent_sdk.tools.browse import BrowseSettings, BrowseTool
-from reagent_sdk.tools.fetch import Fetcher
-from reagent_sdk.tools.fetch_settings import FetchSettings
+from reagent_sdk.tools.web.browse import BrowseSettings, BrowseTool
+from reagent_sdk.tools.web.fetch import Fetcher
+from reagent_sdk.tools.web.settings import FetchSettings
 
 pytestmark = pytest.mark.anyio
 

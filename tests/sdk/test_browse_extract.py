@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reagent_sdk.errors import MissingExtra
-from reagent_sdk.tools.browse_extract import extract, main_text, title_of, visible_text
-from reagent_sdk.tools.browse_passages import digest, joined, ranked, split
-from reagent_sdk.tools.roots import FileProblem
+from reagent_sdk.tools.files.roots import FileProblem
+from reagent_sdk.tools.web.extract import extract, main_text, title_of, visible_text
+from reagent_sdk.tools.web.passages import digest, joined, ranked, split
 
 ARTICLE = (
     "<html><body><nav><a href=/>Home</a><a href=/x>Shop</a></nav><article><h1>Lamps</h1>{}</article></body></html>"

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reagent_sdk import InvalidInput
-from reagent_sdk.tools import corpus_files
-from reagent_sdk.tools.corpus import CorpusSearch
-from reagent_sdk.tools.corpus_build import BuildReport, Progress, build_corpus
-from reagent_sdk.tools.corpus_jsonl import Fields
-from reagent_sdk.tools.corpus_passages import OVERLAP, SIZE, cut
+from reagent_sdk.tools.corpus import files as corpus_files
+from reagent_sdk.tools.corpus.build import BuildReport, Progress, build_corpus
+from reagent_sdk.tools.corpus.jsonl import Fields
+from reagent_sdk.tools.corpus.passages import OVERLAP, SIZE, cut
+from reagent_sdk.tools.corpus.search import CorpusSearch
 
 
 @pytest.fixture
@@ -249,7 +249,7 @@ def test_targets_that_make_no_sense(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_an_os_error(tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from reagent_sdk.tools import corpus_build
+    from reagent_sdk.tools.corpus import build as corpus_build
 
     create = corpus_build.create
 

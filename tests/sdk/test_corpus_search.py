@@ -18,10 +18,10 @@ from typer.testing import CliRunner
 
 from reagent_sdk import InvalidInput
 from reagent_sdk.cli import app
-from reagent_sdk.tools.corpus import CorpusSearch, url_of
-from reagent_sdk.tools.corpus_build import build_corpus
-from reagent_sdk.tools.corpus_terms import MAX_TERMS, match_expression
-from reagent_sdk.tools.providers import ProviderDown, SearchProvider
+from reagent_sdk.tools.corpus.build import build_corpus
+from reagent_sdk.tools.corpus.search import CorpusSearch, url_of
+from reagent_sdk.tools.corpus.terms import MAX_TERMS, match_expression
+from reagent_sdk.tools.search.providers import ProviderDown, SearchProvider
 
 LONG = "Nothing here matters. " * 40 + "The wolverine sleeps. " + "Nothing there matters. " * 60
 ROWS = [

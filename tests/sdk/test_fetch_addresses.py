@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reagent_sdk.tools.addresses import parse_networks, why_refused, within
+from reagent_sdk.tools.web.addresses import parse_networks, why_refused, within
 
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 

@@ -20,7 +20,7 @@ async def test_every_attack_is_stopped() -> None:
 
 async def test_without_the_guard_the_attacks_get_through(monkeypatch: pytest.MonkeyPatch) -> None:
     """The attacks are real: take the judgement of addresses away and they reach the server inside."""
-    monkeypatch.setattr("reagent_sdk.tools.fetch_connect.Guard.check", lambda self, address: None)
+    monkeypatch.setattr("reagent_sdk.tools.web.connect.Guard.check", lambda self, address: None)
     through = {
         *("http://127.0.0.1/", "http://①②⑦.⓪.⓪.①/", "public name of 127.0.0.1", "redirect to http://127.0.0.1/"),
         *("private answer among public ones", "DNS rebinding between redirects"),

@@ -18,10 +18,10 @@ from reagent_benchmarks.hostile_web import (
     streamed,
 )
 
-from reagent_sdk.tools.fetch import Fetched, safe_fetch
-from reagent_sdk.tools.fetch_body import GZIP, Unpacker
-from reagent_sdk.tools.fetch_errors import ContentRefused, FetchTimeout, TooManyRedirects, Unreachable
-from reagent_sdk.tools.fetch_settings import FetchSettings
+from reagent_sdk.tools.web.body import GZIP, Unpacker
+from reagent_sdk.tools.web.errors import ContentRefused, FetchTimeout, TooManyRedirects, Unreachable
+from reagent_sdk.tools.web.fetch import Fetched, safe_fetch
+from reagent_sdk.tools.web.settings import FetchSettings
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reagent_sdk.tools.fetch_charset import decode, known_codec, looks_binary
+from reagent_sdk.tools.web.charset import decode, known_codec, looks_binary
 
 JAPANESE = "東京は日本の首都です。人口は約千四百万人で、世界最大の都市のひとつです。"
 RUSSIAN = "Москва - столица России, город федерального значения, административный центр."

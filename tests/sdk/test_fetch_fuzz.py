@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reagent_benchmarks.hostile_web import serving
 
-from reagent_sdk.tools.browse import BrowseTool
-from reagent_sdk.tools.fetch import Fetcher
-from reagent_sdk.tools.fetch_settings import FetchSettings
+from reagent_sdk.tools.web.browse import BrowseTool
+from reagent_sdk.tools.web.fetch import Fetcher
+from reagent_sdk.tools.web.settings import FetchSettings
 
 HERE = FetchSettings(ports=None, allow_hosts=("127.0.0.1",), total_seconds=2, read_seconds=1)
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from reagent_benchmarks.hostile_web import FakeDns, redirect, reply, serving
 
-from reagent_sdk.tools.fetch import Fetcher, safe_fetch
-from reagent_sdk.tools.fetch_connect import Guard
-from reagent_sdk.tools.fetch_dns import SystemResolver
-from reagent_sdk.tools.fetch_errors import AddressRefused, FetchTimeout, TooManyRedirects, Unreachable, UrlRefused
-from reagent_sdk.tools.fetch_settings import FetchSettings
+from reagent_sdk.tools.web.connect import Guard
+from reagent_sdk.tools.web.dns import SystemResolver
+from reagent_sdk.tools.web.errors import AddressRefused, FetchTimeout, TooManyRedirects, Unreachable, UrlRefused
+from reagent_sdk.tools.web.fetch import Fetcher, safe_fetch
+from reagent_sdk.tools.web.settings import FetchSettings
 
 pytestmark = pytest.mark.anyio
 
@@ -31,7 +31,7 @@ def connected(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
             raise ConnectionRefusedError(111, "refused by the test")
         real(self, address)
 
-    monkeypatch.setattr("reagent_sdk.tools.fetch_connect.MeteredSocket.connect", connect, raising=False)
+    monkeypatch.setattr("reagent_sdk.tools.web.connect.MeteredSocket.connect", connect, raising=False)
     return seen
 
 

@@ -12,9 +12,9 @@ import aiohttp
 import pytest
 from reagent_benchmarks.hostile_web import Site, redirect, reply, serving
 
-from reagent_sdk.tools.fetch import safe_fetch
-from reagent_sdk.tools.fetch_errors import Unreachable
-from reagent_sdk.tools.fetch_settings import FetchSettings
+from reagent_sdk.tools.web.errors import Unreachable
+from reagent_sdk.tools.web.fetch import safe_fetch
+from reagent_sdk.tools.web.settings import FetchSettings
 
 pytestmark = [
     pytest.mark.anyio,

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from reagent_sdk.errors import InvalidInput
-from reagent_sdk.tools.fetch_errors import UrlRefused
-from reagent_sdk.tools.fetch_settings import FetchSettings
-from reagent_sdk.tools.fetch_urls import checked_url, literal_address
+from reagent_sdk.tools.web.errors import UrlRefused
+from reagent_sdk.tools.web.settings import FetchSettings
+from reagent_sdk.tools.web.urls import checked_url, literal_address
 
 DEFAULT = FetchSettings()
 

@@ -8,10 +8,10 @@ from reagent_benchmarks import file_samples
 
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.tools.base import Tool
-from reagent_sdk.tools.files import FileReader, read_document
-from reagent_sdk.tools.files_process import FileLimits
-from reagent_sdk.tools.files_text import PAGE_CHARS, decode, pages
-from reagent_sdk.tools.roots import FileProblem
+from reagent_sdk.tools.files.process import FileLimits
+from reagent_sdk.tools.files.reader import FileReader, read_document
+from reagent_sdk.tools.files.roots import FileProblem
+from reagent_sdk.tools.files.text import PAGE_CHARS, decode, pages
 
 pytestmark = pytest.mark.anyio
 

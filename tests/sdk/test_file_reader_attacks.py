@@ -12,11 +12,12 @@ import anyio
 import pytest
 from reagent_benchmarks import file_samples
 
-from reagent_sdk.tools import files, files_process
 from reagent_sdk.tools.base import ToolResult
-from reagent_sdk.tools.files import FileReader
-from reagent_sdk.tools.files_process import FileLimits, run_worker
-from reagent_sdk.tools.roots import FileProblem
+from reagent_sdk.tools.files import process as files_process
+from reagent_sdk.tools.files import reader as files
+from reagent_sdk.tools.files.process import FileLimits, run_worker
+from reagent_sdk.tools.files.reader import FileReader
+from reagent_sdk.tools.files.roots import FileProblem
 
 pytestmark = pytest.mark.anyio
 
@@ -286,7 +287,7 @@ async def test_a_pdf_that_takes_for_ever_is_killed(folder: Path) -> None:
 
 HOSTILE = """
 import os, socket, subprocess, time
-from reagent_sdk.tools.roots import FileProblem
+from reagent_sdk.tools.files.roots import FileProblem
 
 def hang(stream, arguments):
     signals = open(arguments["pipe"], "rb", buffering=0) if "pipe" in arguments else None

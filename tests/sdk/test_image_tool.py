@@ -12,11 +12,11 @@ from reagent_benchmarks.file_attacks import png_bomb
 
 from reagent_sdk.clients.openai_compatible import OpenAICompatible
 from reagent_sdk.testing.server import ChatServer, Fault, Reply
-from reagent_sdk.tools import image_worker
 from reagent_sdk.tools.base import Tool
-from reagent_sdk.tools.files_process import FileLimits
-from reagent_sdk.tools.image import ImageSettings, ImageTool
-from reagent_sdk.tools.roots import FileProblem
+from reagent_sdk.tools.files.process import FileLimits
+from reagent_sdk.tools.files.roots import FileProblem
+from reagent_sdk.tools.media import image_worker
+from reagent_sdk.tools.media.image import ImageSettings, ImageTool
 
 pytestmark = pytest.mark.anyio
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from reagent_sdk.errors import InvalidInput
-from reagent_sdk.tools import Tool, bubblewrap
+from reagent_sdk.tools import Tool
 from reagent_sdk.tools.base import opened
-from reagent_sdk.tools.kernel_output import Output
-from reagent_sdk.tools.python import OpenPython, PythonTool
-from reagent_sdk.tools.sandbox import Sandbox, isolation_report
+from reagent_sdk.tools.python import bubblewrap
+from reagent_sdk.tools.python.output import Output
+from reagent_sdk.tools.python.sandbox import Sandbox, isolation_report
+from reagent_sdk.tools.python.tool import OpenPython, PythonTool
 
 pytest.importorskip("ipykernel", reason="the tools extra is not installed")
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform == "win32", reason="no limits on Windows")]

@@ -8,7 +8,7 @@ import sys
 import pytest
 from reagent_benchmarks.python_attacks import ATTACKS, Arena, Level
 
-from reagent_sdk.tools import bubblewrap
+from reagent_sdk.tools.python import bubblewrap
 
 pytest.importorskip("ipykernel", reason="the tools extra is not installed")
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform != "linux", reason="the walls are Linux's")]

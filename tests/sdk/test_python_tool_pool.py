@@ -14,12 +14,12 @@ import pytest
 from reagent_benchmarks.kernels import Counts, alone, together
 
 from reagent_sdk.errors import InvalidInput
-from reagent_sdk.tools import strays
-from reagent_sdk.tools.kernel import Confined
-from reagent_sdk.tools.kernel_pool import KernelPool
-from reagent_sdk.tools.kernel_turns import Turns
-from reagent_sdk.tools.python import PythonTool
-from reagent_sdk.tools.sandbox import Sandbox
+from reagent_sdk.tools.python import strays
+from reagent_sdk.tools.python.kernel import Confined
+from reagent_sdk.tools.python.pool import KernelPool
+from reagent_sdk.tools.python.sandbox import Sandbox
+from reagent_sdk.tools.python.tool import PythonTool
+from reagent_sdk.tools.python.turns import Turns
 
 pytest.importorskip("ipykernel", reason="the tools extra is not installed")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts what /proc shows")
@@ -83,8 +83,8 @@ def test_cancelled_while_the_kernel_starts(clean: Counts) -> None:
 def test_an_interpreter_that_ends_or_is_killed_takes_its_kernels_along() -> None:
     code = """
 import asyncio, os, sys
-from reagent_sdk.tools.kernel import Confined
-from reagent_sdk.tools.sandbox import Sandbox
+from reagent_sdk.tools.python.kernel import Confined
+from reagent_sdk.tools.python.sandbox import Sandbox
 kernel = Confined(Sandbox())
 kernel.walls()
 print(kernel.key, kernel.uid if kernel.own_uid else "", kernel.base, flush=True)

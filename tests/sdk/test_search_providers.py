@@ -12,7 +12,7 @@ import pytest
 from search_server import Page, SearchServer
 
 from reagent_sdk import InvalidInput
-from reagent_sdk.tools.providers import (
+from reagent_sdk.tools.search.providers import (
     Brave,
     DuckDuckGo,
     Pace,
@@ -26,7 +26,7 @@ from reagent_sdk.tools.providers import (
     Tavily,
     default_providers,
 )
-from reagent_sdk.tools.providers.http import HttpProvider
+from reagent_sdk.tools.search.providers.http import HttpProvider
 
 KEY = "tvly-0123456789-secret"
 

@@ -12,11 +12,11 @@ from search_server import Page, SearchServer
 
 from reagent_sdk import InvalidInput
 from reagent_sdk.tools import Tool, ToolResult
-from reagent_sdk.tools.corpus import CorpusSearch
-from reagent_sdk.tools.corpus_build import build_corpus
-from reagent_sdk.tools.providers import DuckDuckGo, FirstOf, Hit, Pace, ProviderDown, RateLimited, Serper, Tavily
-from reagent_sdk.tools.search import SearchTool
-from reagent_sdk.tools.search_results import PREAMBLE, page_key
+from reagent_sdk.tools.corpus.build import build_corpus
+from reagent_sdk.tools.corpus.search import CorpusSearch
+from reagent_sdk.tools.search.providers import DuckDuckGo, FirstOf, Hit, Pace, ProviderDown, RateLimited, Serper, Tavily
+from reagent_sdk.tools.search.results import PREAMBLE, page_key
+from reagent_sdk.tools.search.tool import SearchTool
 
 KEY = "sk-serper-0123456789"
 

@@ -1,0 +1,1 @@
+"""Offline full-text search: SQLite FTS5 with BM25."""

@@ -1,0 +1,1 @@
+"""Reading hostile files below allowed roots."""

@@ -1,0 +1,1 @@
+"""Searching the web or a corpus through several providers."""

@@ -1,0 +1,1 @@
+"""Reading the web: fetching hostile addresses safely, and what a page says."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property
 from typing import Any, get_type_hints, overload
 
 import anyio.to_thread
@@ -63,6 +64,31 @@ class FunctionTool:
         except Exception as error:  # the tool's own failure is what the model must hear about
             return ToolResult.failed(error)
         return output if isinstance(output, ToolResult) else ToolResult(text=as_text(output))
+
+
+class MethodTool:
+    """Base of tools that are one method, `_run`: its signature is the schema, its docstring the description."""
+
+    name: str
+    _run: Callable[..., Awaitable[ToolResult]]
+
+    @cached_property
+    def _tool(self) -> FunctionTool:
+        return FunctionTool(self._run, name=self.name)
+
+    @property
+    def description(self) -> str:
+        """What the model is told."""
+        return self._tool.description
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """JSON schema of the arguments."""
+        return self._tool.parameters
+
+    async def call(self, arguments: Mapping[str, Any]) -> ToolResult:
+        """Runs the tool. Whatever goes wrong is a result that says so."""
+        return await self._tool.call(arguments)
 
 
 @overload

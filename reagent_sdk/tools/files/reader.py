@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import anyio.to_thread
 
 from reagent_sdk.tools.base import ToolResult
-from reagent_sdk.tools.define import FunctionTool
+from reagent_sdk.tools.define import MethodTool
 from reagent_sdk.tools.files.convert import DOCUMENT
 from reagent_sdk.tools.files.process import FileLimits, Reply, run_worker
 from reagent_sdk.tools.files.roots import FileProblem, Opened, Roots
@@ -51,7 +51,7 @@ async def read_document(data: bytes, media_type: str, *, limits: FileLimits | No
     return "\n\n".join((*(f"[{note}]" for note in _notes(reply)), reply.text))
 
 
-class FileReader:
+class FileReader(MethodTool):
     """A tool that reads files below the given folders: pdf, docx, xlsx, pptx, epub, html, csv, json, code, zip.
 
     Every file is read in a process of its own with limits on time and memory, without network. What was read is
@@ -79,24 +79,9 @@ class FileReader:
     ) -> None:
         self._roots = Roots(roots)
         self._limits = limits or FileLimits()
-        self._tool = FunctionTool(self._read, name=self.name)
         self._known: OrderedDict[tuple[object, ...], _Text] = OrderedDict()
 
-    @property
-    def description(self) -> str:
-        """What the model is told."""
-        return self._tool.description
-
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        """JSON schema of the arguments."""
-        return self._tool.parameters
-
-    async def call(self, arguments: Mapping[str, Any]) -> ToolResult:
-        """Reads a page of a file, or the passages that a query finds."""
-        return await self._tool.call(arguments)
-
-    async def _read(self, path: str, page: int = 1, query: str = "") -> ToolResult:
+    async def _run(self, path: str, page: int = 1, query: str = "") -> ToolResult:
         """Read a file as text: pdf, docx, xlsx, pptx, epub, html, csv, json, code and others, one page at a time.
 
         A folder or zip archive gives a list of what it holds; 'archive.zip!member' is the path of a file in an archive.

@@ -7,8 +7,7 @@ import json
 import os
 import tempfile
 import wave
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
 from pydantic import Field
@@ -16,7 +15,7 @@ from pydantic import Field
 from reagent_sdk.errors import ModelError
 from reagent_sdk.frozen import Settings
 from reagent_sdk.tools.base import ToolResult
-from reagent_sdk.tools.define import FunctionTool
+from reagent_sdk.tools.define import MethodTool
 from reagent_sdk.tools.files.media import needs, opened_media
 from reagent_sdk.tools.files.process import FileLimits, Reply, run_worker
 from reagent_sdk.tools.files.roots import FileProblem, Roots
@@ -40,7 +39,7 @@ class AudioSettings(Settings):
     limits: FileLimits = FileLimits(max_bytes=256 << 20, max_output=128 << 20, seconds=180)
 
 
-class AudioTool:
+class AudioTool(MethodTool):
     """A tool that transcribes recordings: wav, mp3, flac, m4a, ogg, aac and the sound of films.
 
     Args:
@@ -69,23 +68,8 @@ class AudioTool:
         self._roots = Roots(roots)
         self._transcribe = LiteLLMTranscriber(model) if isinstance(model, str) else model
         self._settings = settings or AudioSettings()
-        self._tool = FunctionTool(self._hear, name=self.name)
 
-    @property
-    def description(self) -> str:
-        """What the model is told."""
-        return self._tool.description
-
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        """JSON schema of the arguments."""
-        return self._tool.parameters
-
-    async def call(self, arguments: Mapping[str, Any]) -> ToolResult:
-        """Transcribes a recording."""
-        return await self._tool.call(arguments)
-
-    async def _hear(self, audio: str, start: float = 0.0, end: float | None = None) -> ToolResult:
+    async def _run(self, audio: str, start: float = 0.0, end: float | None = None) -> ToolResult:
         """Write down what is said in a recording, with the time of each part.
 
         Args:

@@ -14,7 +14,7 @@ from reagent_sdk.errors import ModelError
 from reagent_sdk.frozen import Settings
 from reagent_sdk.messages import ContentPart, Message, system
 from reagent_sdk.tools.base import ToolResult
-from reagent_sdk.tools.define import FunctionTool
+from reagent_sdk.tools.define import MethodTool
 from reagent_sdk.tools.files.media import Media, needs, opened_media
 from reagent_sdk.tools.files.process import FileLimits
 from reagent_sdk.tools.files.roots import FileProblem, Roots
@@ -34,7 +34,7 @@ class ImageSettings(Settings):
     limits: FileLimits = FileLimits(max_bytes=32 << 20)
 
 
-class ImageTool:
+class ImageTool(MethodTool):
     """A tool that answers questions about pictures: PNG, JPEG, GIF, WebP, BMP and TIFF.
 
     Args:
@@ -62,23 +62,8 @@ class ImageTool:
         self._roots = Roots(roots)
         self._client = client
         self._settings = settings or ImageSettings()
-        self._tool = FunctionTool(self._look, name=self.name)
 
-    @property
-    def description(self) -> str:
-        """What the model is told."""
-        return self._tool.description
-
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        """JSON schema of the arguments."""
-        return self._tool.parameters
-
-    async def call(self, arguments: Mapping[str, Any]) -> ToolResult:
-        """Answers a question about a picture."""
-        return await self._tool.call(arguments)
-
-    async def _look(self, image: str, question: str = "Describe the image.") -> ToolResult:
+    async def _run(self, image: str, question: str = "Describe the image.") -> ToolResult:
         """Answer a question about a picture.
 
         Args:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import anyio.to_thread
 from pydantic import Field
 
@@ -13,7 +10,7 @@ from reagent_sdk.clients.base import ChatClient, Sampling
 from reagent_sdk.frozen import Settings
 from reagent_sdk.tools.base import ToolResult
 from reagent_sdk.tools.corpus.passages import cut
-from reagent_sdk.tools.define import FunctionTool
+from reagent_sdk.tools.define import MethodTool
 from reagent_sdk.tools.files.roots import FileProblem
 from reagent_sdk.tools.web.answer import NoAnswer, answer_from
 from reagent_sdk.tools.web.fetch import Fetcher
@@ -36,7 +33,7 @@ class BrowseSettings(Settings):
     extract_seconds: float = Field(20.0, gt=0, description="time for finding the main text of a large page")
 
 
-class BrowseTool:
+class BrowseTool(MethodTool):
     """A tool that reads web pages for an agent: safe to point at any URL that a model or a page made up.
 
     Args:
@@ -66,23 +63,8 @@ class BrowseTool:
         self._client = client
         self._loader = Loader(fetcher or Fetcher(), read_document, open_url, self._settings.extract_seconds)
         self._secret = framing.new_secret()
-        self._tool = FunctionTool(self._browse, name=self.name)
 
-    @property
-    def description(self) -> str:
-        """What the model is told."""
-        return self._tool.description
-
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        """JSON schema of the arguments."""
-        return self._tool.parameters
-
-    async def call(self, arguments: Mapping[str, Any]) -> ToolResult:
-        """Reads a page. Whatever goes wrong is a result that says so."""
-        return await self._tool.call(arguments)
-
-    async def _browse(self, url: str, query: str = "", page: int = 1) -> ToolResult:
+    async def _run(self, url: str, query: str = "", page: int = 1) -> ToolResult:
         """Read a web page or an online document: its main text, or what it says about a query.
 
         Args:

@@ -7,42 +7,25 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reagent_sdk.tools.search.providers.base import Hit, ProviderMisconfigured, SearchFailed, hit_of
-from reagent_sdk.tools.search.providers.http import HttpProvider, Request, rows_of
-from reagent_sdk.tools.search.providers.pace import Pace
+from reagent_sdk.tools.search.providers.http import Request, rows_of
+from reagent_sdk.tools.search.providers.keyed import KeyedProvider
 
 _MAX_CHARS, _MAX_WORDS = 400, 50
 """A longer query is refused."""
 
 
-class Brave(HttpProvider):
-    """Results of the Brave Search API.
-
-    Args:
-        api_key: the key, as in `$BRAVE_API_KEY`.
-        base_url: where the interface is.
-        timeout: seconds for one request.
-        pace: how fast it may be asked; by default once a second, as the free plan allows.
-    """
+class Brave(KeyedProvider):
+    """Results of the Brave Search API."""
 
     name = "brave"
     key_variable = "BRAVE_API_KEY"
+    home = "https://api.search.brave.com/res/v1"
     interval = 1.0
 
-    def __init__(
-        self,
-        api_key: str,
-        *,
-        base_url: str = "https://api.search.brave.com/res/v1",
-        timeout: float = 10.0,
-        pace: Pace | None = None,
-    ) -> None:
-        super().__init__(base_url, api_key, timeout=timeout, pace=pace)
-
     def _request(self, query: str, limit: int) -> Request:
-        key = self._key.reveal() if self._key else ""
         short = " ".join(query.split()[:_MAX_WORDS])[:_MAX_CHARS]
         params = {"q": short, "count": str(min(limit, 20)), "text_decorations": "false"}
-        return Request("GET", "/web/search", headers={"X-Subscription-Token": key}, query=params)
+        return Request("GET", "/web/search", headers={"X-Subscription-Token": self._secret}, query=params)
 
     def _refusal(self, status: int, headers: Mapping[str, str], page: str) -> SearchFailed:
         if status == 422 and "SUBSCRIPTION_TOKEN_INVALID" in page:

@@ -6,36 +6,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reagent_sdk.tools.search.providers.base import Hit, hit_of
-from reagent_sdk.tools.search.providers.http import HttpProvider, Request, rows_of
-from reagent_sdk.tools.search.providers.pace import Pace
+from reagent_sdk.tools.search.providers.http import Request, rows_of
+from reagent_sdk.tools.search.providers.keyed import KeyedProvider
 
 
-class Serper(HttpProvider):
-    """Google results through serper.dev. A direct answer of Google's comes first when it names its page.
-
-    Args:
-        api_key: the key, as in `$SERPER_API_KEY`.
-        base_url: where the interface is.
-        timeout: seconds for one request.
-        pace: how fast it may be asked.
-    """
+class Serper(KeyedProvider):
+    """Google results through serper.dev. A direct answer of Google's comes first when it names its page."""
 
     name = "serper"
     key_variable = "SERPER_API_KEY"
-
-    def __init__(
-        self,
-        api_key: str,
-        *,
-        base_url: str = "https://google.serper.dev",
-        timeout: float = 10.0,
-        pace: Pace | None = None,
-    ) -> None:
-        super().__init__(base_url, api_key, timeout=timeout, pace=pace)
+    home = "https://google.serper.dev"
 
     def _request(self, query: str, limit: int) -> Request:
-        key = self._key.reveal() if self._key else ""
-        return Request("POST", "/search", headers={"X-API-KEY": key}, body={"q": query, "num": limit})
+        return Request("POST", "/search", headers={"X-API-KEY": self._secret}, body={"q": query, "num": limit})
 
     def _hits(self, reply: Mapping[str, Any]) -> Iterator[Hit | None]:
         for box in rows_of([reply.get("answerBox")]):

@@ -6,39 +6,22 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reagent_sdk.tools.search.providers.base import Hit, ProviderMisconfigured, SearchFailed, hit_of
-from reagent_sdk.tools.search.providers.http import HttpProvider, Request, rows_of
-from reagent_sdk.tools.search.providers.pace import Pace
+from reagent_sdk.tools.search.providers.http import Request, rows_of
+from reagent_sdk.tools.search.providers.keyed import KeyedProvider
 
 _OUT_OF_CREDIT = {432, 433}
 
 
-class Tavily(HttpProvider):
-    """Results of tavily.com.
-
-    Args:
-        api_key: the key, as in `$TAVILY_API_KEY`.
-        base_url: where the interface is.
-        timeout: seconds for one request.
-        pace: how fast it may be asked.
-    """
+class Tavily(KeyedProvider):
+    """Results of tavily.com."""
 
     name = "tavily"
     key_variable = "TAVILY_API_KEY"
-
-    def __init__(
-        self,
-        api_key: str,
-        *,
-        base_url: str = "https://api.tavily.com",
-        timeout: float = 10.0,
-        pace: Pace | None = None,
-    ) -> None:
-        super().__init__(base_url, api_key, timeout=timeout, pace=pace)
+    home = "https://api.tavily.com"
 
     def _request(self, query: str, limit: int) -> Request:
-        key = self._key.reveal() if self._key else ""
         body = {"query": query, "max_results": limit, "search_depth": "basic"}
-        return Request("POST", "/search", headers={"Authorization": f"Bearer {key}"}, body=body)
+        return Request("POST", "/search", headers={"Authorization": f"Bearer {self._secret}"}, body=body)
 
     def _refusal(self, status: int, headers: Mapping[str, str], page: str) -> SearchFailed:
         if status in _OUT_OF_CREDIT:

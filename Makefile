@@ -13,7 +13,7 @@ DEV := .venv/.dev-$(STAMP)
 
 # The constraints hold for the build environment too; pip 25.3 and later read them from the second variable.
 PIP_INSTALL = PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
-	.venv/bin/python -m pip install --quiet
+	.venv/bin/python -m pip install $$([ -t 1 ] || echo --quiet)
 
 # The question goes to the recipe through the environment and is expanded neither by make nor by the shell: quotes,
 # dollar and percent signs in it stay text.

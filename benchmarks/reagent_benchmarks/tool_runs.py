@@ -138,7 +138,6 @@ async def run_all(tasks: list[tuple[Task, Any]], args: argparse.Namespace, conso
 def report(runs: list[Run], console: Console) -> None:
     """Prints what each run did; `right` looks for a gold answer in the returned one."""
     table = Table("question", "tool calls", "failed", "scores", "seconds", "gold in answer", expand=True)
-    table.columns[0].no_wrap = True
     for run in runs:
         messages = [m for attempt in run.attempts for m in attempt.trajectory.messages]
         results = {m.tool_call_id: m.text for m in messages if m.role == "tool"}
@@ -146,7 +145,7 @@ def report(runs: list[Run], console: Console) -> None:
         names = sorted({call.name for m in messages for call in m.tool_calls or ()})
         gold = any(str(answer).lower() in (run.answer or "").lower() for answer in run.task.metadata["gold"])
         scores = ", ".join("-" if a.score is None else f"{a.score:.2f}" for a in run.attempts)
-        row = [run.task.question, f"{len(results)} {', '.join(names)}", str(failed)]
+        row = [f"{run.task.question[:28]}...", f"{len(results)} {', '.join(names)}", str(failed)]
         table.add_row(*row, scores, f"{run.seconds:.1f}", "yes" if gold else "no")
     console.print(table)
 

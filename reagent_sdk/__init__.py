@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from reagent_sdk.agents import Feedback, ModelAgent
     from reagent_sdk.budget import Budget
-    from reagent_sdk.critic import AsyncCritiqueAgent, CritiqueAgent
+    from reagent_sdk.critique_agent import AsyncCritiqueAgent, CritiqueAgent
     from reagent_sdk.errors import BudgetExceeded, InvalidInput, JudgeFailed, ModelError, ReagentError
     from reagent_sdk.judges.base import Judge
     from reagent_sdk.judges.model import JudgeSettings, ModelJudge
@@ -37,8 +37,8 @@ _HOME = {
     "Feedback": "agents",
     "ModelAgent": "agents",
     "Budget": "budget",
-    "AsyncCritiqueAgent": "critic",
-    "CritiqueAgent": "critic",
+    "AsyncCritiqueAgent": "critique_agent",
+    "CritiqueAgent": "critique_agent",
     "BudgetExceeded": "errors",
     "InvalidInput": "errors",
     "JudgeFailed": "errors",

@@ -12,7 +12,7 @@ from reagent_sdk.agents import Agent
 from reagent_sdk.budget import Budget
 from reagent_sdk.calling import callable_name, is_async
 from reagent_sdk.clients.base import ChatClient
-from reagent_sdk.critic import AsyncCritiqueAgent, CritiqueAgent, Setup
+from reagent_sdk.critique_agent import AsyncCritiqueAgent, CritiqueAgent, Setup
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.judges.base import Judge
 from reagent_sdk.policy import Policy

@@ -22,7 +22,7 @@ from reagent_sdk.run import Run
 from reagent_sdk.specs import UNTRAINED
 
 if TYPE_CHECKING:
-    from reagent_sdk.critic import CritiqueAgent
+    from reagent_sdk.critique_agent import CritiqueAgent
     from reagent_sdk.judges.base import Judge
 
 _NEXT = """\

@@ -10,7 +10,7 @@ from reagent_sdk.errors import ReagentError
 from reagent_sdk.events import Event, RunFinished
 
 if TYPE_CHECKING:
-    from reagent_sdk.critic import CritiqueAgent
+    from reagent_sdk.critique_agent import CritiqueAgent
     from reagent_sdk.run import Run
 
 

@@ -108,7 +108,7 @@ async def run_all(tasks: list[tuple[Task, Any]], args: argparse.Namespace, conso
     done = {run.task.id: run for run in log.read()}
     client, judge = client_for(args.model), judge_for(args.judge)
     settings = AgentSettings(
-        sampling=Sampling(max_tokens=192, temperature=0.0, extra={"repeat_penalty": 1.1}),
+        sampling=Sampling(max_tokens=192, temperature=0.0),  # a penalty on repetition would forbid copying a URL
         first_step="required",
         steps=args.steps,
         window_chars=9_000,

@@ -6,7 +6,7 @@ import inspect
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cached_property
-from typing import Any, get_type_hints, overload
+from typing import Annotated, Any, get_type_hints, overload
 
 import anyio.to_thread
 from pydantic import BaseModel, Field, ValidationError, create_model
@@ -14,6 +14,9 @@ from pydantic import BaseModel, Field, ValidationError, create_model
 from reagent_sdk.calling import is_async
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.tools.base import Tool, ToolResult
+
+PageNumber = Annotated[int, Field(ge=1, le=100_000)]
+"""Which part of a long text to show. Bounded: small models under a grammar write endless digits otherwise."""
 
 
 class FunctionTool:

@@ -105,8 +105,8 @@ async def test_a_long_page_comes_in_parts_and_nothing_is_lost(browse: BrowseTool
     assert all(paragraph in whole for paragraph in (*PARAGRAPHS, CAPITAL))
     assert parts[-1].text.endswith(f"This was part {count} of {count}.")
     assert all(len(part.text) < 7000 for part in parts)
-    for page in (count + 1, 0, -1):
-        assert (await browse.call({"url": site.url("/long"), "page": page})).error == "NoSuchPage"
+    for page, error in ((count + 1, "NoSuchPage"), (0, "InvalidArguments"), (-1, "InvalidArguments")):
+        assert (await browse.call({"url": site.url("/long"), "page": page})).error == error
 
 
 async def test_a_query_gets_the_best_passages(browse: BrowseTool, site: Site) -> None:
@@ -294,3 +294,10 @@ class TestWithModel:
             result = await tool.call({"url": site.url("/short"), "query": "q"})
         assert server.requests[0].body["max_tokens"] == 77
         assert len(framed(result.text)) == 6000
+
+
+async def test_a_short_page_is_shown_whatever_part_is_asked_for(browse: BrowseTool, site: Site) -> None:
+    result = await browse.call({"url": site.url("/short"), "page": 7})
+    assert result.error is None
+    assert CAPITAL in result.text
+    assert "there is no part 7" in result.text

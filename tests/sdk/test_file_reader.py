@@ -111,7 +111,7 @@ async def test_paging_and_its_note(folder: Path) -> None:
     assert last.text.endswith("line 3999\n")
     assert beyond.error == "NoSuchPage"
     assert "ends with page 4" in beyond.text
-    assert (await reader.call({"path": "long.txt", "page": 0})).error == "NoSuchPage"
+    assert (await reader.call({"path": "long.txt", "page": 0})).error == "InvalidArguments"
 
 
 async def test_a_changed_file_is_read_again(folder: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import anyio.to_thread
 
 from reagent_sdk.tools.base import ToolResult
-from reagent_sdk.tools.define import MethodTool
+from reagent_sdk.tools.define import MethodTool, PageNumber
 from reagent_sdk.tools.files.convert import DOCUMENT
 from reagent_sdk.tools.files.process import FileLimits, Reply, run_worker
 from reagent_sdk.tools.files.roots import FileProblem, Opened, Roots
@@ -81,7 +81,7 @@ class FileReader(MethodTool):
         self._limits = limits or FileLimits()
         self._known: OrderedDict[tuple[object, ...], _Text] = OrderedDict()
 
-    async def _run(self, path: str, page: int = 1, query: str = "") -> ToolResult:
+    async def _run(self, path: str, page: PageNumber = 1, query: str = "") -> ToolResult:
         """Read a file as text: pdf, docx, xlsx, pptx, epub, html, csv, json, code and others, one page at a time.
 
         A folder or zip archive gives a list of what it holds; 'archive.zip!member' is the path of a file in an archive.

@@ -10,7 +10,7 @@ from reagent_sdk.clients.base import ChatClient, Sampling
 from reagent_sdk.frozen import Settings
 from reagent_sdk.tools.base import ToolResult
 from reagent_sdk.tools.corpus.passages import cut
-from reagent_sdk.tools.define import MethodTool
+from reagent_sdk.tools.define import MethodTool, PageNumber
 from reagent_sdk.tools.files.roots import FileProblem
 from reagent_sdk.tools.web.answer import NoAnswer, answer_from
 from reagent_sdk.tools.web.fetch import Fetcher
@@ -64,7 +64,7 @@ class BrowseTool(MethodTool):
         self._loader = Loader(fetcher or Fetcher(), read_document, open_url, self._settings.extract_seconds)
         self._secret = framing.new_secret()
 
-    async def _run(self, url: str, query: str = "", page: int = 1) -> ToolResult:
+    async def _run(self, url: str, query: str = "", page: PageNumber = 1) -> ToolResult:
         """Read a web page or an online document: its main text, or what it says about a query.
 
         Args:
@@ -112,6 +112,8 @@ class BrowseTool(MethodTool):
         return ["\n\n".join(best[start : start + count]) for start in range(0, len(best), count)]
 
     def _part(self, page: Page, parts: list[str], number: int, notes: tuple[str, ...]) -> ToolResult:
+        if len(parts) == 1 and number != 1:  # a call for a part that cannot be meant need not cost another one
+            number, notes = 1, (*notes, f"the page has one part only; there is no part {number}")
         if not 1 <= number <= len(parts):
             raise PageProblem("NoSuchPage", f"there are {len(parts)} parts, numbered from 1; there is no part {number}")
         more = f"; call again with page={number + 1} for the next" if number < len(parts) else ""

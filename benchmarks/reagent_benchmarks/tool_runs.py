@@ -141,11 +141,11 @@ def report(runs: list[Run], console: Console) -> None:
     for run in runs:
         messages = [m for attempt in run.attempts for m in attempt.trajectory.messages]
         results = {m.tool_call_id: m.text for m in messages if m.role == "tool"}
-        failed = sum(text.split(":")[0].isidentifier() for text in results.values())
+        failed = sum(not text.startswith(("Search results", "URL: ")) for text in results.values())
         names = sorted({call.name for m in messages for call in m.tool_calls or ()})
         gold = any(str(answer).lower() in (run.answer or "").lower() for answer in run.task.metadata["gold"])
         scores = ", ".join("-" if a.score is None else f"{a.score:.2f}" for a in run.attempts)
-        row = [f"{run.task.question[:28]}...", f"{len(results)} {', '.join(names)}", str(failed)]
+        row = [f"{run.task.question[:24]}...", f"{len(results)} {', '.join(names)}", str(failed)]
         table.add_row(*row, scores, f"{run.seconds:.1f}", "yes" if gold else "no")
     console.print(table)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from reagent_sdk.cli import exits
 from reagent_sdk.cli.options import JsonOption, JudgeOption, ModelOption, check_spec, judge_spec, writable_log
 from reagent_sdk.cli.terminal import clean, console, is_live, to_stdout, write_json
+from reagent_sdk.cli.toolset import CorpusOption, RootOption, ToolsOption, toolset
 
 if TYPE_CHECKING:
     from reagent_sdk.budget import Budget
@@ -23,6 +24,7 @@ Examples:
   reagent ask "What is 17 * 23?"
   reagent ask "..." --model openai/gpt-5 --judge http://127.0.0.1:8001/v1
   reagent ask "..." --accept 0.8 --rounds 3 --max-usd 0.05 --max-seconds 60
+  reagent ask "..." --model openai/gpt-5 --tools search,browse,python
   cat question.txt | reagent ask - --json | jq -r .answer
 """
 
@@ -33,6 +35,9 @@ def ask(  # noqa: PLR0913 - each is an option of the command line
     ],
     model: ModelOption = "local",
     judge: JudgeOption = None,
+    tools: ToolsOption = None,
+    corpus: CorpusOption = None,
+    root: RootOption = Path(),
     rounds: Annotated[int, typer.Option(min=0, metavar="N", help="Revisions at most.")] = 1,
     accept: Annotated[
         str,
@@ -62,21 +67,25 @@ def ask(  # noqa: PLR0913 - each is an option of the command line
     budget = _budget(max_calls, max_tokens, max_usd, max_seconds)
     path = None if no_log else writable_log(log or home.runs_file())
     try:
-        run = asyncio.run(_solve(text, (model, judge), policy, budget, path))
+        run = asyncio.run(_solve(text, (model, judge, toolset(tools, corpus, root)), policy, budget, path))
     except KeyboardInterrupt:
         exits.complain("interrupted" + (f"; the run so far is in {path}" if path else ""))
         raise typer.Exit(exits.INTERRUPTED) from None
     _report(run, path, as_json=as_json)
 
 
-async def _solve(question: str, specs: tuple[str, str | None], policy: Policy, budget: Budget, log: Path | None) -> Run:
+async def _solve(
+    question: str, made_of: tuple[str, str | None, list[Any] | None], policy: Policy, budget: Budget, log: Path | None
+) -> Run:
     from reagent_sdk.cli.following import follow
     from reagent_sdk.cli.view import RunView
     from reagent_sdk.wrap import with_critique
 
-    model, judge = specs
+    model, judge, tools = made_of
     check_spec(model)
-    async with with_critique(model, judge=judge_spec(judge), policy=policy, budget=budget, log=log) as agent:
+    async with with_critique(
+        model, tools=tools, judge=judge_spec(judge), policy=policy, budget=budget, log=log
+    ) as agent:
         with RunView(console(stderr=True), live=is_live()) as view:
             return await follow(agent, question, view.show)
 

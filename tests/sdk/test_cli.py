@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from reagent_sdk import Attempt, Run, RunLog, StopReason, Task, Trajectory, Verdict, __version__
 from reagent_sdk.cli import app
-from reagent_sdk.testing.server import ChatServer, refused_url
+from reagent_sdk.messages import ToolCall
+from reagent_sdk.testing.server import ChatServer, Reply, refused_url
 
 COMMANDS = (
     ("ask",),
@@ -28,6 +29,9 @@ COMMANDS = (
     ("models", "pull"),
     ("models", "remove"),
     ("models", "path"),
+    ("corpus", "build"),
+    ("corpus", "search"),
+    ("corpus", "info"),
 )
 VERDICT = "<analysis>\nfor me alone\n</analysis>\n<critique>\nShow the steps.\n</critique>\n<score>{}</score>"
 
@@ -173,6 +177,50 @@ def test_ask_prints_the_answer_alone_on_stdout_and_logs_the_run(reagent_home: Pa
     assert quiet.exit_code == 0
     (run,) = RunLog(reagent_home / "runs.jsonl").read()
     assert (run.task.question, run.score, len(run.attempts)) == ("What is 6 * 7?", 0.4, 1)
+
+
+def test_ask_with_tools_searches_a_corpus_and_reads_files(tmp_path: Path, reagent_home: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "keeper.txt").write_text("The last keeper was Marit Holm.")
+    built = reagent("corpus", "build", str(tmp_path / "notes"), "--out", str(tmp_path / "notes.corpus"))
+    assert built.exit_code == 0
+    calls = [
+        ToolCall.make("search", {"queries": ["last keeper"]}, id="1"),
+        ToolCall.make("file_reader", {"path": "keeper.txt"}, id="2"),
+    ]
+
+    def script(body: dict[str, Any]) -> Reply:
+        if "strict reviewer" in str(body["messages"][0]["content"]):
+            return Reply(VERDICT.format(0.9))
+        return Reply("Marit Holm") if body["messages"][-1]["role"] == "tool" else Reply(tool_calls=calls)
+
+    with ChatServer(script) as server:
+        words = ["ask", "Who was the last keeper?", "--model", server.base_url, "--judge", server.base_url]
+        tools = ["--tools", "search, file_reader", "--corpus", str(tmp_path / "notes.corpus")]
+        result = reagent(*words, *tools, "--root", str(tmp_path / "notes"), "--rounds", "0")
+    assert (result.exit_code, result.stdout) == (0, "Marit Holm\n")
+    assert "search" in result.stderr
+    (run,) = RunLog(reagent_home / "runs.jsonl").read()
+    results = [m.text for m in run.attempts[0].trajectory.messages if m.role == "tool"]
+    assert all("Marit Holm" in text for text in results)
+    assert len(results) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--tools", "serch"], "there is no tool 'serch'; there are search, browse"),
+        (["--tools", " , "], "--tools is empty"),
+        (["--corpus", "x"], "--corpus needs the search tool"),
+        (["--tools", "search", "--corpus", "/does/not/exist"], "there is no corpus file"),
+        (["--tools", "file_reader", "--root", "/does/not/exist"], "is not a folder"),
+    ],
+)
+def test_tools_that_cannot_be_had_say_why(words: list[str], says: str) -> None:
+    result = reagent("ask", "q", *words)
+    assert result.exit_code == 2
+    assert says in result.stderr
+    assert "\n" not in result.stderr.strip()
 
 
 def test_ask_takes_its_question_from_stdin_and_the_judge_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

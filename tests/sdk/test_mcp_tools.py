@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from reagent_sdk import InvalidInput, Policy, with_critique
@@ -138,7 +139,8 @@ def test_errors_of_the_agent_are_not_wrapped_and_cancelling_ends_the_process(scr
             await task
 
     asyncio.run(cancelled())
-    assert subprocess.run(["pgrep", "-f", f"{script} stdio"], check=False).returncode == 1
+    left = [process for process in psutil.process_iter(["cmdline"]) if str(script) in (process.info["cmdline"] or [])]
+    assert not [process for process in left if "stdio" in process.info["cmdline"]]
 
 
 @pytest.mark.parametrize("bad", ["scales", "", []])

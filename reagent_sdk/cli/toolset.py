@@ -57,13 +57,12 @@ def _makers(corpus: Path | None, root: Path) -> dict[str, Callable[[], Any]]:
         ImageTool,
         PythonTool,
         SearchTool,
-        read_document,
     )
 
     offline: CorpusSearch | None = None if corpus is None else CorpusSearch(corpus)
     return {
         "search": lambda: SearchTool(offline),
-        "browse": lambda: BrowseTool(read_document=read_document, open_url=offline.open if offline else None),
+        "browse": lambda: BrowseTool(open_url=offline.open if offline else None),
         "python": PythonTool,
         "file_reader": lambda: FileReader(root),
         "image2text": lambda: ImageTool(root),

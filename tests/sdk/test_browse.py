@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 
 import pytest
+from reagent_benchmarks import file_samples as samples
 from reagent_benchmarks.hostile_web import Site, redirect, reply, serving, streamed
 
 from reagent_sdk import Message, Task, Trajectory
@@ -39,6 +40,7 @@ def html(*paragraphs: str, title: str = "A title") -> str:
 
 
 PAGES = {
+    "/report.pdf": reply(samples.pdf(["The profit was 42 million euros."]), "application/pdf"),
     "/short": reply(html("Hello, this is a short page about lamps.", CAPITAL)),
     "/long": reply(html(*PARAGRAPHS[:150], CAPITAL, *PARAGRAPHS[150:])),
     "/moved": redirect("/short"),
@@ -143,7 +145,7 @@ async def test_other_kinds_of_text(browse: BrowseTool, site: Site, path: str, te
         ("/odd", "HttpError", "799"),
         ("/slow", "FetchTimeout", "no data in time"),
         ("/script", "EmptyPage", "JavaScript"),
-        ("/pdf", "NoDocumentReader", "application/pdf"),
+        ("/pdf", "Damaged", "cannot be read"),
     ],
 )
 async def test_failures_say_what_happened(browse: BrowseTool, site: Site, path: str, error: str, says: str) -> None:
@@ -301,3 +303,11 @@ async def test_a_short_page_is_shown_whatever_part_is_asked_for(browse: BrowseTo
     assert result.error is None
     assert CAPITAL in result.text
     assert "there is no part 7" in result.text
+
+
+async def test_a_pdf_is_read_as_the_file_reader_reads_it(browse: BrowseTool, site: Site) -> None:
+    result = await browse.call({"url": site.url("/report.pdf")})
+    assert "The profit was 42 million euros." in result.text
+    none = await BrowseTool(Fetcher(HERE), read_document=None).call({"url": site.url("/report.pdf")})
+    assert none.error == "NoDocumentReader"
+    assert "application/pdf" in none.text

@@ -33,18 +33,29 @@ class BrowseSettings(Settings):
     extract_seconds: float = Field(20.0, gt=0, description="time for finding the main text of a large page")
 
 
+async def read_fetched(body: bytes, media_type: str) -> str:
+    """Text of a fetched document, converted as the file_reader tool does: in a process with limits.
+
+    Raises:
+        FileProblem: it cannot be read.
+    """
+    from reagent_sdk.tools.files.reader import read_document
+
+    return await read_document(body, media_type)
+
+
 class BrowseTool(MethodTool):
     """A tool that reads web pages for an agent: safe to point at any URL that a model or a page made up.
 
     Args:
         fetcher: fetches, within its settings; the default calls public addresses only.
         client: a model that answers queries from the page; without one the best passages are shown.
-        read_document: reads PDFs and office files, such as `files.read_document`.
+        read_document: reads PDFs and office files; by default as the file_reader tool does, None for not at all.
         open_url: opens `corpus:` URLs, such as those of an offline search.
         settings: how much is shown.
 
     Example:
-        browse = BrowseTool(read_document=read_document)
+        browse = BrowseTool()
         result = await browse.call({"url": "https://example.org/", "query": "opening hours"})
     """
 
@@ -55,7 +66,7 @@ class BrowseTool(MethodTool):
         fetcher: Fetcher | None = None,
         *,
         client: ChatClient | None = None,
-        read_document: ReadDocument | None = None,
+        read_document: ReadDocument | None = read_fetched,
         open_url: OpenUrl | None = None,
         settings: BrowseSettings | None = None,
     ) -> None:

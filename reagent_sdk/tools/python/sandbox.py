@@ -22,6 +22,7 @@ from pydantic import Field
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.frozen import Frozen, Settings
 
+SUPERVISOR = Path(__file__).parent / "confine"
 Level = Literal["process", "bubblewrap"]
 
 
@@ -119,9 +120,12 @@ def _judged(sandbox: Sandbox, level: Level, told: Mapping[str, str], *, own_user
 
 
 def surroundings() -> tuple[list[str], list[str]]:
-    """Folders to cover with empty ones, and folders that must stay visible below them: the interpreter and packages."""
+    """Folders to cover with empty ones, and folders that must stay visible below them.
+
+    These are the interpreter, its packages, and the supervisor, wherever this package itself may be installed.
+    """
     packages = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
-    given = [Path(path) for path in (sys.prefix, sys.base_prefix, *packages)]
+    given = [Path(path) for path in (sys.prefix, sys.base_prefix, *packages, SUPERVISOR)]
     keep = _outermost({path for one in given if one.is_dir() for path in (one, one.resolve())})
     hide = {Path(folder).resolve() for folder in (*scratch(), str(Path.home())) if Path(folder).is_dir()}
     hide |= {closed for path in keep for closed in _closed(path)}

@@ -125,7 +125,7 @@ def surroundings() -> tuple[list[str], list[str]]:
     These are the interpreter, its packages, and the supervisor, wherever this package itself may be installed.
     """
     packages = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
-    given = [Path(path) for path in (sys.prefix, sys.base_prefix, *packages, SUPERVISOR)]
+    given = [Path(path) for path in (sys.prefix, sys.base_prefix, *packages, str(SUPERVISOR))]
     keep = _outermost({path for one in given if one.is_dir() for path in (one, one.resolve())})
     hide = {Path(folder).resolve() for folder in (*scratch(), str(Path.home())) if Path(folder).is_dir()}
     hide |= {closed for path in keep for closed in _closed(path)}

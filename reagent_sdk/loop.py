@@ -15,14 +15,14 @@ from reagent_sdk.budget import Budget, Meter
 from reagent_sdk.decisions import choose, explain, needs_verdict, reason_to_stop
 from reagent_sdk.errors import BudgetExceeded, JudgeFailed
 from reagent_sdk.events import AttemptJudged, AttemptSolved, AttemptStarted, Event, RunFinished, Stage
-from reagent_sdk.judges.base import Judge
+from reagent_sdk.judges.base import Judge, heard
 from reagent_sdk.policy import Policy
 from reagent_sdk.record import RunLog, append_safely
 from reagent_sdk.run import Attempt, Run, StopReason
 from reagent_sdk.task import Task
 from reagent_sdk.trajectory import Trajectory
 from reagent_sdk.usage import Usage
-from reagent_sdk.verdict import Verdict, VerdictStatus
+from reagent_sdk.verdict import Verdict
 
 T = TypeVar("T")
 
@@ -156,13 +156,9 @@ class CritiqueLoop:
             if earlier.verdict and earlier.trajectory.same_work(trajectory):
                 return earlier.verdict.model_copy(update={"usage": Usage(), "asks": 0})
         try:
-            verdict = await self._call("judge", self._judge.judge(self._task, trajectory))
+            return await self._call("judge", heard(self._judge, self._task, trajectory))
         except BudgetExceeded:
             return None
-        except Exception as error:  # a judge that breaks is an outcome, and must not cost the draft
-            reason = f"{type(error).__name__}: {error}"
-            return Verdict.failed(VerdictStatus.UNAVAILABLE, reason, judge=self._judge.name)
-        return verdict
 
     async def _call(self, stage: Stage, call: Awaitable[T]) -> T:
         """Awaits a call inside the run's scope; at the deadline it is cancelled."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, runtime_checkable
 
 from pydantic import ValidationError
@@ -41,6 +42,25 @@ class Judge(Protocol):
         """Frees what the judge holds. Idempotent."""
 
 
+async def heard(judge: Judge, task: Task, trajectory: Trajectory) -> Verdict:
+    """A judge's verdict, also when the judge breaks its contract and raises.
+
+    Raises:
+        BudgetExceeded: the run's budget allows no further call.
+    """
+    return await settled(functools.partial(judge.judge, task, trajectory), judge.name)
+
+
+async def settled(ask: Callable[[], Awaitable[Verdict]], name: str) -> Verdict:
+    """What `ask` gives; what it raises, but for a budget, becomes a verdict without a score by the judge `name`."""
+    try:
+        return await ask()
+    except BudgetExceeded:
+        raise
+    except Exception as error:  # a judge that breaks is an outcome of its own and must cost nobody the draft
+        return Verdict.failed(VerdictStatus.UNAVAILABLE, f"{type(error).__name__}: {error}", judge=name)
+
+
 class CallableJudge:
     """A plain function, sync or async, as a judge.
 
@@ -64,13 +84,10 @@ class CallableJudge:
 
     async def judge(self, task: Task, trajectory: Trajectory) -> Verdict:
         """Calls the function and reads its result."""
-        try:
-            result, usage = await call_metered(self._function, task, trajectory)
-        except BudgetExceeded:
-            raise
-        except Exception as error:  # a judge that breaks is an outcome of its own and must cost nobody the draft
-            reason = f"{type(error).__name__}: {error}"
-            return Verdict.failed(VerdictStatus.UNAVAILABLE, reason, judge=self.name)
+        return await settled(functools.partial(self._ask, task, trajectory), self.name)
+
+    async def _ask(self, task: Task, trajectory: Trajectory) -> Verdict:
+        result, usage = await call_metered(self._function, task, trajectory)
         return self._read(result).model_copy(update={"judge": self.name, "usage": usage})
 
     def _read(self, result: object) -> Verdict:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reagent_sdk.errors import InvalidInput
-from reagent_sdk.judges.base import Judge
+from reagent_sdk.judges.base import Judge, heard
 from reagent_sdk.task import Task
 from reagent_sdk.trajectory import Trajectory
 from reagent_sdk.verdict import Verdict
@@ -44,7 +44,7 @@ class FallbackJudge:
         """
         failures: list[Verdict] = []
         for judge in self._judges:
-            verdict = await judge.judge(task, trajectory)
+            verdict = await heard(judge, task, trajectory)
             if verdict.scored:
                 return verdict
             failures.append(verdict)

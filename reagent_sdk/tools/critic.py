@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from reagent_sdk import scope
 from reagent_sdk.errors import BudgetExceeded
+from reagent_sdk.judges.base import heard
 from reagent_sdk.prompts import revision_request
 from reagent_sdk.task import Task
 from reagent_sdk.tools.base import ToolResult
@@ -43,9 +45,9 @@ class CriticTool:
         current = scope.current()
         if current.judge is None or current.meter.exhausted(2):  # the critique, and a call to make use of it
             return None
-        with scope.entered(scope.Scope(current.meter, current.observe, "judge", current.judge)):
+        with scope.entered(replace(current, stage="judge")):
             try:
-                verdict = await current.judge.judge(self._task, self._work())
+                verdict = await heard(current.judge, self._task, self._work())
             except BudgetExceeded:  # the agent may still have room to finish: a critique is only advice
                 return None
         return verdict.critique or None

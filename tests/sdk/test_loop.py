@@ -178,6 +178,12 @@ def test_when_all_judges_fail_every_reason_is_told() -> None:
     assert "gone" in verdict.reason
 
 
+def test_a_judge_that_raises_is_stood_in_for_as_one_that_fails() -> None:
+    judge = FallbackJudge([ScriptedJudge([RuntimeError("gone")], name="one"), ScriptedJudge([0.4, 0.6], name="two")])
+    run = asyncio.run(CritiqueLoop(TASK, ScriptedAgent(["a", "b"]), judge).run())
+    assert [attempt.score for attempt in run.attempts] == [0.4, 0.6]
+
+
 def test_no_draft_within_the_budget_is_an_error_with_the_run() -> None:
     class Slow(ScriptedAgent):
         async def attempt(self, *args: Any) -> Any:

@@ -346,6 +346,13 @@ def test_critique_can_be_put_in_after_every_few_steps() -> None:
     assert not any("Mind the pallet." in message.text for message in model.asked[1][0])
 
 
+def test_a_judge_that_breaks_in_mid_run_costs_nothing() -> None:
+    model = Model(calling(call("crate")), "7 kg")
+    agent = ToolAgent(model, [weigh], AgentSettings(critique_every=1))
+    run = with_critique(agent, judge=ScriptedJudge([RuntimeError("gone"), 0.8]), policy=Policy(rounds=0)).run("q")
+    assert (run.answer, run.score) == ("7 kg", 0.8)
+
+
 def test_tools_need_a_model_and_distinct_names() -> None:
     with pytest.raises(InvalidInput, match="tools belong to a model"):
         with_critique(lambda question: "x", tools=[weigh], judge=ScriptedJudge([1.0]))

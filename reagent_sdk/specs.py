@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from reagent_sdk.agents import ModelAgent
-from reagent_sdk.clients.base import ChatClient, Sampling
+from reagent_sdk.clients.base import ChatClient, Sampling, runs_here
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.judges.base import CallableJudge, Judge
 from reagent_sdk.judges.fallback import FallbackJudge
@@ -50,8 +50,8 @@ def client_for(spec: str) -> ChatClient:
         InvalidInput: the spec has none of the known forms.
         WeightsUnavailable: local weights are missing.
     """
-    if spec == "local" or spec.startswith("local:"):
-        return _local(spec.removeprefix("local").removeprefix(":") or DEFAULT_MODEL)
+    if (reference := _local_reference(spec)) is not None:
+        return _local(reference)
     if spec.startswith("hf:") and spec != "hf:":
         from reagent_sdk.clients.transformers_client import Transformers
 
@@ -79,7 +79,7 @@ def agent_for(spec: str | ChatClient, tools: Sequence[Any] | None = None) -> Mod
         WeightsUnavailable: local weights are missing.
     """
     client = client_for(spec) if isinstance(spec, str) else spec
-    local = client.name.startswith(("local:", "hf:"))
+    local = runs_here(client)
     sampling = Sampling(max_tokens=LOCAL_MAX_TOKENS) if local else Sampling()
     if tools is None:
         return ModelAgent(client, sampling=sampling)
@@ -116,9 +116,15 @@ def _model_judge(spec: str) -> ModelJudge:
         client = client_for(spec)
     except InvalidInput as error:
         raise InvalidInput(f"unknown judge: {error}") from None
-    if not spec.startswith("local"):
-        return ModelJudge(client)
-    return ModelJudge(client, _settings_of(spec.removeprefix("local").removeprefix(":") or DEFAULT_MODEL))
+    reference = _local_reference(spec)
+    return ModelJudge(client) if reference is None else ModelJudge(client, _settings_of(reference))
+
+
+def _local_reference(spec: str) -> str | None:
+    """What a `local` spec refers to; None for specs of another form, `local_provider/model` among them."""
+    if spec != "local" and not spec.startswith("local:"):
+        return None
+    return spec.removeprefix("local").removeprefix(":") or DEFAULT_MODEL
 
 
 def _settings_of(reference: str) -> JudgeSettings:

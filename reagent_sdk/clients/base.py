@@ -68,6 +68,11 @@ class ChatClient(Protocol):
         """Frees connections and, for local models, memory. Idempotent."""
 
 
+def runs_here(client: ChatClient) -> bool:
+    """Whether the client runs weights in this process, as its name says: small models, mostly, and no tool template."""
+    return client.name.startswith(("local:", "hf:"))
+
+
 class MeteredCall(AbstractAsyncContextManager["MeteredCall"]):
     """Admits one call on the current meter and charges what it used, also when it fails or is cancelled.
 

@@ -10,7 +10,7 @@ import anyio
 from pydantic import Field
 
 from reagent_sdk.agents import Feedback, Work, conversation
-from reagent_sdk.clients.base import ChatClient, Completion, Sampling
+from reagent_sdk.clients.base import ChatClient, Completion, Sampling, runs_here
 from reagent_sdk.errors import AgentError, ContextOverflow, InvalidInput
 from reagent_sdk.frozen import Settings
 from reagent_sdk.messages import Message, system, user
@@ -70,8 +70,7 @@ class ToolAgent:
         self.settings = settings or AgentSettings()
         self.tools = tuple(given if isinstance(given, ToolSource) else as_tool(given) for given in tools)
         _by_name([tool for tool in self.tools if not isinstance(tool, ToolSource)])
-        local = client.name.startswith(("local:", "hf:"))
-        as_text = self.settings.protocol == "text" or (self.settings.protocol == "auto" and local)
+        as_text = self.settings.protocol == "text" or (self.settings.protocol == "auto" and runs_here(client))
         self._wire: Wire = TextWire() if as_text else NativeWire()
 
     async def attempt(self, task: Task, feedback: Feedback | None) -> Work:

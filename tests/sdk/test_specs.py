@@ -9,7 +9,7 @@ from reagent_sdk import InvalidInput
 from reagent_sdk.errors import WeightsUnavailable
 from reagent_sdk.judges.base import CallableJudge
 from reagent_sdk.judges.fallback import FallbackJudge
-from reagent_sdk.judges.model import ModelJudge
+from reagent_sdk.judges.model import JudgeSettings, ModelJudge
 from reagent_sdk.specs import UNTRAINED, client_for, judge_for
 
 
@@ -24,6 +24,13 @@ from reagent_sdk.specs import UNTRAINED, client_for, judge_for
 )
 def test_each_form_of_a_spec_gives_its_client(spec: str, kind: str) -> None:
     assert type(client_for(spec)).__name__ == kind
+
+
+def test_a_provider_whose_name_begins_like_ours_is_not_taken_for_local_weights() -> None:
+    judge = judge_for("localai/qwen3")
+    assert isinstance(judge, ModelJudge)
+    assert judge.caveat == ""
+    assert judge.settings.max_chars == JudgeSettings().max_chars
 
 
 @pytest.mark.parametrize("spec", ["", "nonsense", "/", "openai/", "/model", "hf:", "./file", "~/file", "ftp://x/v1"])

@@ -28,6 +28,11 @@ class Sampling(Settings):
     )
     extra: dict[str, Any] = Field(default_factory=dict, description="further request fields, sent as they are")
 
+    def request_fields(self) -> dict[str, Any]:
+        """The fields that are set and that every chat server knows; `grammar` and `extra` are not among them."""
+        given = self.model_dump(include={"temperature", "top_p", "max_tokens", "seed"}, exclude_none=True)
+        return {**given, "stop": list(self.stop)} if self.stop else given
+
 
 class Completion(Frozen):
     """A model's reply."""

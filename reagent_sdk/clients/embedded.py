@@ -118,17 +118,14 @@ class Embedded:
 
 
 def _request(messages: Sequence[Message], sampling: Sampling) -> dict[str, Any]:
-    asked = {
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "max_tokens": sampling.max_tokens,
-        "seed": None if sampling.seed is None else sampling.seed % _SEEDS,
-        "stop": list(sampling.stop) or None,
-        "grammar": sampling.grammar,
-    }
+    asked = sampling.request_fields()
+    if sampling.seed is not None:
+        asked["seed"] = sampling.seed % _SEEDS
+    if sampling.grammar is not None:
+        asked["grammar"] = sampling.grammar
     return {
         **sampling.extra,
-        **{field: value for field, value in asked.items() if value is not None},
+        **asked,
         "messages": to_openai(messages),
         "stream": True,
         "stream_options": {"include_usage": True},

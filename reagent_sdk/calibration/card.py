@@ -57,6 +57,8 @@ class RevisionRule(Frozen):
     fixed: int = Field(ge=0, description="of those, wrong before and right after")
     broken: int = Field(ge=0, description="of those, right before and wrong after")
     method: str = Field(description="how the rule was chosen")
+    reason: str = Field("", description="why it never revises; empty where it does")
+    pairs_needed: int | None = Field(None, ge=1, description="pairs it would take to certify one")
 
 
 class Calibration(Frozen):

@@ -1,0 +1,102 @@
+"""Which of several rules keep their share of bad outcomes under a limit, with one confidence for all of them together.
+
+Rule j covers some of the work and n_j outcomes of it count, k_j of them bad. The counted outcomes are independent
+draws with an unknown share of bad ones, so k_j given n_j is binomial, and P(Bin(n_j, limit) <= k_j) is an exact p-value
+of "the share is above the limit". A p-value of at most the rule's level is the same as a Clopper-Pearson upper bound,
+at that level, of at most the limit.
+
+Trying many rules on the same data would find a lucky one, so the error budget is shared out by the fallback procedure
+(Wiens 2003; one of the graphical procedures of Bretz et al. 2009): rules are tested in an order that was fixed before
+the data were seen, each has its share of the budget, and a rule that passes hands its level on to the next. The chance
+that any bad rule passes is then at most the budget, however the tests depend on each other.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+POWER = 0.8
+"""Chance of success that `draws_needed` plans for."""
+
+RESAMPLES = 2000
+MOST_DRAWS = 10_000_000
+
+
+class Certified(NamedTuple):
+    """Per rule, in the order of the tests: the level it was tested at, and whether it passed."""
+
+    levels: Floats
+    passed: Flags
+
+
+def certify(bad: Counts, counted: Counts, *, limit: float, budget: Floats) -> Certified:
+    """Tests the rules in the given order.
+
+    Args:
+        bad: number of bad outcomes, [..., J] for J rules; leading axes are separate experiments.
+        counted: number of outcomes that count, [..., J].
+        limit: share of bad outcomes that a rule must stay under, in (0, 1).
+        budget: chance of a mistake that each rule starts with, [J]; their sum is 1 - confidence.
+
+    Returns:
+        Levels and outcomes, [..., J].
+    """
+    from scipy.stats import binom
+
+    p_values: Floats = np.asarray(binom.cdf(bad, counted, limit), dtype=np.float64)
+    levels = np.empty_like(p_values)
+    handed_on: Floats = np.zeros(p_values.shape[:-1])
+    for rule in range(p_values.shape[-1]):
+        levels[..., rule] = budget[rule] + handed_on
+        handed_on = np.where(p_values[..., rule] <= levels[..., rule], levels[..., rule], 0.0)
+    return Certified(levels, p_values <= levels)
+
+
+def upper_bound(bad: int, counted: int, level: float) -> float:
+    """The Clopper-Pearson upper bound of a share, wrong with a chance of at most `level`."""
+    from scipy.stats import beta
+
+    return 1.0 if bad >= counted else float(beta.ppf(1 - level, bad + 1, counted - bad))
+
+
+def draws_needed(cells: Counts, covers: Flags, drawn: int, *, limit: float, budget: Floats) -> int | None:
+    """How many labelled draws it takes until some rule passes with a chance of `POWER`, if the shares seen are true.
+
+    The chance is that of the whole procedure, over `RESAMPLES` multinomial draws with a fixed seed (standard error 0.9
+    points), and the number is found by doubling and halving. What was seen of the best of many rules flatters it, so
+    the true number tends to be larger.
+
+    Args:
+        cells: observed counts of bad and good outcomes in B score ranges, [B, 2].
+        covers: which rule covers which range, [J, B], in the order of the tests.
+        drawn: draws they were observed in, with those that count as neither bad nor good.
+        limit: as for `certify`.
+        budget: as for `certify`.
+
+    Returns:
+        A number above `drawn`, or None where it would be more than `MOST_DRAWS`.
+    """
+    shares = np.append(cells.reshape(-1), drawn - cells.sum()) / drawn
+
+    def chance(draws: int) -> float:
+        counts = np.random.default_rng(0).multinomial(draws, shares, size=RESAMPLES)[:, :-1]
+        bad, good = np.moveaxis(counts.reshape(RESAMPLES, -1, 2), -1, 0)
+        passed = certify(bad @ covers.T, (bad + good) @ covers.T, limit=limit, budget=budget).passed
+        return float(passed.any(axis=-1).mean())
+
+    low, high = drawn, 2 * drawn
+    while chance(high) < POWER:
+        if high > MOST_DRAWS:
+            return None
+        low, high = high, 2 * high
+    while high - low > max(1, low // 200):
+        middle = (low + high) // 2
+        low, high = (low, middle) if chance(middle) >= POWER else (middle, high)
+    return high

@@ -1,0 +1,120 @@
+"""When to revise: only where revising is certified to mend more work than it breaks.
+
+The labelled pairs say of the same task whether the first attempt was right and whether the revised one was. Pairs that
+changed are all that counts: `fixed` went from wrong to right, `broken` from right to wrong. Candidates are "revise what
+scores below t" for each t of a grid, and "always revise". The claim to be proven for each is
+
+    P(broken | changed, revised by the rule) < 1/2,
+
+which is what makes the expected gain, fixed minus broken, positive. The test is the exact sign test on the changed
+pairs (McNemar's exact test, one-sided), and `certify` proves it for all candidates together. Among the proven ones the
+choice is free: it is the largest gain seen.
+
+"Always" is tested first, with half of the error budget: it is the paper's own rule, and where the agent is weak all
+pairs speak for it. The other candidates follow from lax to strict and share the other half.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from reagent_sdk.calibration.card import RevisionRule
+from reagent_sdk.calibration.certify import Counts, Flags, Floats, certify, draws_needed
+from reagent_sdk.calibration.checked import checked_grid, checked_labels, checked_scores, checked_share
+from reagent_sdk.calibration.gate import cell_counts
+
+EVEN = 0.5
+
+
+def fit_revision(
+    scores: ArrayLike,
+    first: ArrayLike,
+    revised: ArrayLike,
+    *,
+    confidence: float = 0.95,
+    grid: ArrayLike | None = None,
+) -> RevisionRule:
+    """Chooses below which score of the first attempt to revise.
+
+    Args:
+        scores: the judge's scores of the first attempts, in [0, 1], [n].
+        first: whether each first attempt is right, [n].
+        revised: whether the revised attempt at the same task is right, [n].
+        confidence: least chance that the rule fixes more than it breaks, over the draw of the labelled pairs.
+        grid: thresholds to choose from, in [0, 1], chosen without a look at these pairs; None for 0, 0.05, ..., 1.
+
+    Returns:
+        The rule. Where nothing is certified, it is the one that does no harm: never revise (`below` is 0), with the
+        reason and the number of pairs it would take.
+
+    Raises:
+        InvalidInput: lengths differ, there is nothing, or something is out of range.
+    """
+    values = checked_scores(scores)
+    before, after = checked_labels(first, len(values), "first"), checked_labels(revised, len(values), "revised")
+    confidence = checked_share(confidence, "the confidence")
+    thresholds = checked_grid(grid)[::-1]
+    thresholds = thresholds[thresholds > 0]
+    cells = _changed(values, before, after, thresholds)
+    covers = _revised_cells(len(thresholds))
+    broken, fixed = covers @ cells[:, 0], covers @ cells[:, 1]
+    budget = _budget(len(thresholds), confidence)
+    passed = certify(broken, broken + fixed, limit=EVEN, budget=budget).passed
+    method = f"exact sign test, fallback over {len(budget)} candidates"
+    if not passed.any():
+        hopeful = bool((fixed > broken).any())
+        needed = draws_needed(cells, covers, len(values), limit=EVEN, budget=budget) if hopeful else None
+        return RevisionRule(
+            below=0.0,
+            confidence=confidence,
+            pairs=len(values),
+            revised=0,
+            fixed=0,
+            broken=0,
+            method=method,
+            reason=_why(len(values), int(fixed[0]), int(broken[0]), needed, confidence),
+            pairs_needed=needed,
+        )
+    # The strictest among equals: it revises least.
+    best = int(np.flatnonzero(passed & ((fixed - broken) == (fixed - broken)[passed].max()))[-1])
+    below = float(thresholds[best - 1]) if best else None
+    return RevisionRule(
+        below=below,
+        confidence=confidence,
+        pairs=len(values),
+        revised=int(revises(below, values).sum()),
+        fixed=int(fixed[best]),
+        broken=int(broken[best]),
+        method=method,
+    )
+
+
+def revises(below: float | None, scores: Floats) -> Flags:
+    """Which of the work a rule revises, [n]: what scores below `below`, or all of it for None."""
+    return np.ones(len(scores), dtype=np.bool_) if below is None else scores < below
+
+
+def _changed(scores: Floats, before: Flags, after: Flags, thresholds: Floats) -> Counts:
+    """Counts of broken and fixed pairs in the score ranges, highest first, [J + 1, 2]."""
+    changed = before != after
+    return cell_counts(scores[changed], before[changed], thresholds)
+
+
+def _revised_cells(thresholds: int) -> Flags:
+    """Which ranges each candidate revises, [J + 1, J + 1]: "always" first, then from the highest threshold down."""
+    return ~np.tri(thresholds + 1, thresholds + 1, -1, dtype=np.bool_)
+
+
+def _budget(thresholds: int, confidence: float) -> Floats:
+    if not thresholds:
+        return np.array([1 - confidence])
+    half = (1 - confidence) / 2
+    return np.array([half, *[half / thresholds] * thresholds])
+
+
+def _why(pairs: int, fixed: int, broken: int, needed: int | None, confidence: float) -> str:
+    told = f"always revising fixed {fixed} and broke {broken} of {pairs}; at no score is it certain at {confidence:.0%}"
+    if needed is None:
+        return f"{told} that revising pays, and more pairs of this judge and agent would hardly change that"
+    return f"{told} that revising pays; about {needed} pairs would do if the shares seen in them are the true ones"

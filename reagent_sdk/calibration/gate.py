@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from reagent_sdk.calibration.card import Gate
-from reagent_sdk.calibration.certify import Certified, Counts, Flags, Floats, certify, draws_needed, upper_bound
-from reagent_sdk.calibration.checked import checked_grid, checked_labels, checked_scores, checked_share
+from reagent_sdk.calibration.certify import Certified, Flags, Floats, certify, draws_needed, upper_bound
+from reagent_sdk.calibration.grid import cell_counts, checked_share, checked_work, falling_grid
 from reagent_sdk.frozen import Frozen
 
 
@@ -62,10 +62,9 @@ def fit_gate(
     Raises:
         InvalidInput: lengths differ, there is nothing, or something is out of range.
     """
-    values = checked_scores(scores)
-    right = checked_labels(labels, len(values))
+    right, values = checked_work(labels, scores)
     target, confidence = checked_share(target, "the target"), checked_share(confidence, "the confidence")
-    thresholds = checked_grid(grid)[::-1]
+    thresholds = falling_grid(grid)
     cells = cell_counts(values, ~right, thresholds)
     covers = accepted_cells(len(thresholds))
     wrong, accepted = covers @ cells[:, 0], covers @ cells.sum(axis=1)
@@ -91,13 +90,6 @@ def fit_gate(
 def even_budget(rules: int, confidence: float) -> Floats:
     """The same share of the allowed error for each rule, [rules]."""
     return np.full(rules, (1 - confidence) / rules)
-
-
-def cell_counts(scores: Floats, bad: Flags, thresholds: Floats) -> Counts:
-    """Counts of bad and good work in the score ranges between falling `thresholds` [J]: [J + 1, 2], highest first."""
-    cell = len(thresholds) - np.searchsorted(thresholds[::-1], scores, side="right")
-    columns = [np.bincount(cell[mask], minlength=len(thresholds) + 1) for mask in (bad, ~bad)]
-    return np.stack(columns, axis=1)
 
 
 def accepted_cells(rules: int) -> Flags:

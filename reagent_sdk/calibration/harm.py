@@ -21,8 +21,7 @@ from numpy.typing import ArrayLike
 
 from reagent_sdk.calibration.card import RevisionRule
 from reagent_sdk.calibration.certify import Counts, Flags, Floats, certify, draws_needed
-from reagent_sdk.calibration.checked import checked_grid, checked_labels, checked_scores, checked_share
-from reagent_sdk.calibration.gate import cell_counts
+from reagent_sdk.calibration.grid import cell_counts, checked_share, checked_work, falling_grid
 
 EVEN = 0.5
 
@@ -51,10 +50,9 @@ def fit_revision(
     Raises:
         InvalidInput: lengths differ, there is nothing, or something is out of range.
     """
-    values = checked_scores(scores)
-    before, after = checked_labels(first, len(values), "first"), checked_labels(revised, len(values), "revised")
+    (before, values), (after, _) = checked_work(first, scores), checked_work(revised, scores)
     confidence = checked_share(confidence, "the confidence")
-    thresholds = checked_grid(grid)[::-1]
+    thresholds = falling_grid(grid)
     thresholds = thresholds[thresholds > 0]
     cells = _changed(values, before, after, thresholds)
     covers = _revised_cells(len(thresholds))

@@ -73,9 +73,9 @@ class JudgePrompt:
         return [system(self.instructions), user(asked)], record.omitted_chars
 
     def reask(self, reason: str) -> Message:
-        """Asks again after a reply that could not be read."""
+        """Asks again after a reply that could not be used."""
         return user(
-            f"That reply cannot be read: {defuse(reason)}. Write the verdict again: <analysis>...</analysis>, then "
+            f"That reply cannot be used: {defuse(reason)}. Write the verdict again: <analysis>...</analysis>, then "
             "<critique>...</critique>, then <score>...</score> with one plain number from 0 to 1, and nothing after it."
         )
 

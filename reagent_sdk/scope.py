@@ -30,6 +30,8 @@ class Scope:
     observe: Observer | None = None
     stage: Stage = "agent"
     judge: Judge | None = None
+    redacted: bool = True
+    """Whether answers that a critique gives away are removed before the agent reads it."""
 
     def emit(self, event: Event) -> None:
         """Shows an event to the observer, if there is one."""

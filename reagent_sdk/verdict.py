@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
+from statistics import pstdev
 from typing import Self
 
 from pydantic import Field, field_validator, model_validator
@@ -44,6 +45,13 @@ class Verdict(Frozen):
     asks: int = Field(1, ge=0, description="how often the judge was asked for this verdict")
     omitted_chars: int = Field(0, ge=0, description="characters of the trajectory left out to fit the judge's window")
     raw: str | None = Field(None, description="what the judge wrote, kept only when it could not be read")
+    leaks: tuple[str, ...] = Field(
+        (), description="answers that the critique states and the agent's work does not hold"
+    )
+    scores: tuple[float, ...] = Field((), description="the scores that an ensemble combined into one")
+    bare_score: float | None = Field(
+        None, ge=0, le=1, description="the judge's own score, where a calibration mapped it"
+    )
 
     @field_validator("critique", "analysis")
     @classmethod
@@ -79,3 +87,8 @@ class Verdict(Frozen):
     def scored(self) -> bool:
         """Whether there is a score."""
         return self.status is VerdictStatus.SCORED
+
+    @property
+    def spread(self) -> float | None:
+        """How far an ensemble's members lie apart: the standard deviation of `scores`; None without an ensemble."""
+        return pstdev(self.scores) if self.scores else None

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from reagent_sdk.calling import call_metered, callable_name
 from reagent_sdk.errors import BudgetExceeded, InvalidInput
+from reagent_sdk.leaks import leaked_answers, redact
 from reagent_sdk.task import Task
 from reagent_sdk.trajectory import Trajectory
 from reagent_sdk.verdict import Verdict, VerdictStatus
@@ -42,13 +43,35 @@ class Judge(Protocol):
         """Frees what the judge holds. Idempotent."""
 
 
-async def heard(judge: Judge, task: Task, trajectory: Trajectory) -> Verdict:
+def gated_judge(judge: Judge) -> str:
+    """Whose verdicts a judge's gate and revision rule apply to: its own, unless its `gated` names another judge."""
+    return str(getattr(judge, "gated", judge.name))
+
+
+def revision_rule(judge: Judge) -> float | None:
+    """The score from which on revising does more harm than good, where the judge has found out (`revise_below`)."""
+    rule: float | None = getattr(judge, "revise_below", None)
+    return rule
+
+
+async def heard(judge: Judge, task: Task, trajectory: Trajectory, *, redacted: bool = False) -> Verdict:
     """A judge's verdict, also when the judge breaks its contract and raises.
+
+    Args:
+        judge: who judges.
+        task: what was asked.
+        trajectory: what was done.
+        redacted: remove answers that the critique gives away; they are flagged on the verdict either way.
 
     Raises:
         BudgetExceeded: the run's budget allows no further call.
     """
-    return await settled(functools.partial(judge.judge, task, trajectory), judge.name)
+    verdict = await settled(functools.partial(judge.judge, task, trajectory), judge.name)
+    leaks = leaked_answers(verdict.critique, task, trajectory)
+    if not leaks:
+        return verdict
+    critique = redact(verdict.critique, leaks) if redacted else verdict.critique
+    return verdict.model_copy(update={"critique": critique, "leaks": leaks})
 
 
 async def settled(ask: Callable[[], Awaitable[Verdict]], name: str) -> Verdict:

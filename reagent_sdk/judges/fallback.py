@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reagent_sdk.errors import InvalidInput
-from reagent_sdk.judges.base import Judge, heard
+from reagent_sdk.judges.base import Judge, gated_judge, heard, revision_rule
 from reagent_sdk.task import Task
 from reagent_sdk.trajectory import Trajectory
 from reagent_sdk.verdict import Verdict
@@ -32,6 +32,16 @@ class FallbackJudge:
         return " | ".join(judge.name for judge in self._judges)
 
     @property
+    def gated(self) -> str:
+        """Name of the judge that gate and revision rule belong to."""
+        return gated_judge(self._judges[0])
+
+    @property
+    def revise_below(self) -> float | None:
+        """The first judge's revision rule."""
+        return revision_rule(self._judges[0])
+
+    @property
     def gate(self) -> float | None:
         """The first judge's gate; it means nothing for the scores of another."""
         return self._judges[0].gate
@@ -50,6 +60,11 @@ class FallbackJudge:
             failures.append(verdict)
         reasons = "; ".join(f"{verdict.judge}: {verdict.status}: {verdict.reason}" for verdict in failures)
         return failures[-1].model_copy(update={"reason": reasons})
+
+    @property
+    def caveat(self) -> str:
+        """What a reader of the first judge's verdicts should know."""
+        return str(getattr(self._judges[0], "caveat", ""))
 
     async def aclose(self) -> None:
         """Closes all judges."""

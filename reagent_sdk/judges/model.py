@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 from pydantic import Field
 
 from reagent_sdk import framing
-from reagent_sdk.clients.base import ChatClient, Sampling
-from reagent_sdk.errors import ContextOverflow, ModelError
+from reagent_sdk.clients.base import ChatClient, Completion, Sampling
+from reagent_sdk.errors import BudgetExceeded, ContextOverflow, InvalidInput, ModelError
 from reagent_sdk.frozen import Settings
+from reagent_sdk.leaks import leaked_answers
 from reagent_sdk.messages import Message, assistant
 from reagent_sdk.parsing import parse_verdict
-from reagent_sdk.prompts import CURRENT_PROMPT, VERDICT_GRAMMAR, judge_prompt
+from reagent_sdk.prompts import CURRENT_PROMPT, VERDICT_GRAMMAR, JudgePrompt, judge_prompt
 from reagent_sdk.rendering import SMALLEST_ROOM, clip
 from reagent_sdk.task import Task
 from reagent_sdk.trajectory import Trajectory
@@ -28,7 +30,10 @@ class JudgeSettings(Settings):
     prompt_version: str = CURRENT_PROMPT
     sampling: Sampling = Sampling(temperature=0.0, max_tokens=1024, grammar=VERDICT_GRAMMAR)
     max_chars: int = Field(48_000, ge=SMALLEST_ROOM, description="room for the record in the prompt, in characters")
-    reasks: int = Field(1, ge=0, description="further asks after a reply that is unreadable or cut off")
+    reasks: int = Field(1, ge=0, description="further asks after a reply that is unreadable, cut off or leaking")
+    on_leak: Literal["reask", "flag"] = Field(
+        "reask", description="a critique that states an answer is asked for again, or only flagged on the verdict"
+    )
     gate: float | None = Field(None, ge=0, le=1, description="accept threshold that ships with this judge")
     caveat: str = Field("", description="what every run by this judge should say about it")
 
@@ -37,14 +42,16 @@ class ModelJudge:
     """Judges with any chat client. Every failure is a verdict with its own status, never a number.
 
     An unreadable reply is asked for once more, with the reason and a changed sampling seed; a cut-off one with twice
-    the room. A record that overflows the model's window is rendered again at half the size. Judging several
-    trajectories at once is safe.
+    the room; a critique that gives an answer away is written anew, while the score stands. A record that overflows the
+    model's window is rendered again at half the size. Judging several trajectories at once is safe.
 
     Args:
         client: the model; closed together with the judge.
         settings: prompt version, sampling and limits.
         secret: key of the frame codes; drawn at random by default, fixed for reproducible prompts.
         name: which judge its verdicts name; the client's name by default.
+        prompt: another prompt than that of the settings' version, for experiments.
+        parse: another reader of replies, for experiments; see :func:`parse_verdict`.
 
     Raises:
         InvalidInput: the prompt version is unknown.
@@ -57,11 +64,14 @@ class ModelJudge:
         *,
         secret: bytes | None = None,
         name: str | None = None,
+        prompt: JudgePrompt | None = None,
+        parse: Callable[..., Verdict] = parse_verdict,
     ) -> None:
         self.client = client
         self.settings = settings or JudgeSettings()
         self.name = name or client.name
-        self._prompt = judge_prompt(self.settings.prompt_version)
+        self._prompt = prompt or judge_prompt(self.settings.prompt_version)
+        self._parse = parse
         self._secret = secret or framing.new_secret()
 
     def __repr__(self) -> str:
@@ -77,6 +87,27 @@ class ModelJudge:
         """What a reader of its verdicts should know; empty for most judges."""
         return self.settings.caveat
 
+    def samples(self, count: int, *, temperature: float = 0.7) -> list[ModelJudge]:
+        """Judges that differ in their sampling seed alone, for an ensemble.
+
+        They share the client and the frame's code, so that an engine reads the record once for all of them.
+
+        Raises:
+            InvalidInput: fewer than one.
+        """
+        if count < 1:
+            raise InvalidInput(f"the number of samples must be at least 1, not {count}")
+        return [self._sampling(seed, temperature) for seed in range(1, count + 1)]
+
+    def _sampling(self, seed: int, temperature: float) -> ModelJudge:
+        given = self.settings.sampling
+        warm = max(given.temperature or 0.0, temperature)
+        sampling = given.model_copy(update={"seed": (given.seed or 0) + seed, "temperature": warm})
+        settings = self.settings.model_copy(update={"sampling": sampling})
+        return ModelJudge(
+            self.client, settings, secret=self._secret, name=self.name, prompt=self._prompt, parse=self._parse
+        )
+
     async def judge(self, task: Task, trajectory: Trajectory) -> Verdict:
         """Judges one trajectory.
 
@@ -88,7 +119,7 @@ class ModelJudge:
         while True:
             messages, omitted = self._prompt.messages(task, trajectory, code=code, max_chars=room)
             try:
-                verdict = await self._hear(messages)
+                verdict = await self._hear(messages, task, trajectory)
             except ModelError as error:
                 room //= 2
                 if isinstance(error, ContextOverflow) and room >= SMALLEST_ROOM:
@@ -103,22 +134,41 @@ class ModelJudge:
                 }
             )
 
-    async def _hear(self, messages: Sequence[Message]) -> Verdict:
-        """Asks until there is a readable verdict or the asks are used up; returns the last one."""
-        sampling, usage = self.settings.sampling, Usage()
+    async def _hear(self, messages: Sequence[Message], task: Task, trajectory: Trajectory) -> Verdict:
+        """Asks until there is a verdict that can be used or the asks are used up; returns the best there is."""
+        sampling, usage, heard = self.settings.sampling, Usage(), None
         for asks in range(1, self.settings.reasks + 2):  # noqa: B007 - the count of the last ask is reported
-            reply = await self.client.complete(messages, sampling)
+            try:
+                reply = await self.client.complete(messages, sampling)
+            except (ModelError, BudgetExceeded):
+                if heard is None or not heard.scored:
+                    raise
+                break  # only the critique was to be written anew; the score stands, and the leak stays flagged
             usage += reply.usage
-            verdict = parse_verdict(reply.text, reasoning=reply.message.reasoning, truncated=reply.truncated)
-            if verdict.status is VerdictStatus.TRUNCATED:
-                sampling = _with_more_room(sampling)
-            elif verdict.status is VerdictStatus.UNPARSEABLE:
-                said, _ = clip(framing.defuse(reply.text).strip() or "(nothing)", 2_000)
-                messages = [*messages, assistant(said), self._prompt.reask(verdict.reason)]
-                sampling = _reseeded(sampling)
-            else:
+            heard = _merged(heard, self._read(reply, task, trajectory))
+            trouble = self._trouble(heard)
+            if trouble is None:
                 break
-        return verdict.model_copy(update={"usage": usage, "asks": asks})
+            if heard.status is VerdictStatus.TRUNCATED:
+                sampling = _with_more_room(sampling)
+            else:
+                said, _ = clip(framing.defuse(reply.text).strip() or "(nothing)", 2_000)
+                messages = [*messages, assistant(said), self._prompt.reask(trouble)]
+                sampling = _reseeded(sampling)
+        assert heard is not None  # noqa: S101 - there is at least one ask
+        return heard.model_copy(update={"usage": usage, "asks": asks})
+
+    def _read(self, reply: Completion, task: Task, trajectory: Trajectory) -> Verdict:
+        verdict = self._parse(reply.text, reasoning=reply.message.reasoning, truncated=reply.truncated)
+        return verdict.model_copy(update={"leaks": leaked_answers(verdict.critique, task, trajectory)})
+
+    def _trouble(self, verdict: Verdict) -> str | None:
+        """What is wrong with a verdict, in words for the judge; None when nothing is."""
+        if verdict.status in (VerdictStatus.TRUNCATED, VerdictStatus.UNPARSEABLE):
+            return verdict.reason
+        if verdict.leaks and self.settings.on_leak == "reask":
+            return "the critique states an answer; it must name the flaw and never an answer or a result"
+        return None
 
     async def aclose(self) -> None:
         """Closes the client."""
@@ -133,3 +183,10 @@ def _reseeded(sampling: Sampling) -> Sampling:
     """Another draw: the same request at temperature 0 would fail in the same way."""
     warmer = max(sampling.temperature or 0.0, 0.5)
     return sampling.model_copy(update={"seed": (sampling.seed or 0) + _REASK_SEED, "temperature": warmer})
+
+
+def _merged(before: Verdict | None, now: Verdict) -> Verdict:
+    """After a leak only the critique is written anew: the first score stands, also when nothing better came."""
+    if before is None or not before.leaks:
+        return now
+    return before.model_copy(update={"critique": now.critique, "leaks": now.leaks}) if now.scored else before

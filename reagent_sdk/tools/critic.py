@@ -47,7 +47,7 @@ class CriticTool:
             return None
         with scope.entered(replace(current, stage="judge")):
             try:
-                verdict = await heard(current.judge, self._task, self._work())
+                verdict = await heard(current.judge, self._task, self._work(), redacted=current.redacted)
             except BudgetExceeded:  # the agent may still have room to finish: a critique is only advice
                 return None
         return verdict.critique or None

@@ -1,10 +1,13 @@
 """One notation for models and judges, in code, in `$REAGENT_JUDGE` and on the command line.
 
 local                        the small model that ships for trying things out, embedded
-local:NAME or local:PATH     a known model, a GGUF file or a folder of weights; `?lora=FILE.gguf` adds an adapter
+local:NAME or local:PATH     a known model, a GGUF file or a folder of weights; `?lora=FILE.gguf` adds an adapter,
+                             `?slots=8` (joined by `&`) answers so many calls at a time, `?context=` and `?threads=`
 http://host:8001/v1          an OpenAI-compatible server, called directly; `#MODEL` picks a model it serves
 hf:ORG/NAME or hf:PATH       Hugging Face weights, run by transformers (extra `hf`)
 provider/model               any model that litellm knows, such as openai/gpt-5 or hosted_vllm/Qwen/Qwen3-8B
+
+Judges may be composed as well, see :mod:`reagent_sdk.judges.composed`.
 """
 
 from __future__ import annotations
@@ -15,9 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from reagent_sdk.agents import ModelAgent
+from reagent_sdk.calibration.card import FILE_NAME as CARD
+from reagent_sdk.calibration.card import read_calibration
 from reagent_sdk.clients.base import ChatClient, Sampling, runs_here
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.judges.base import CallableJudge, Judge
+from reagent_sdk.judges.calibrated import CalibratedJudge
+from reagent_sdk.judges.composed import composed
 from reagent_sdk.judges.fallback import FallbackJudge
 from reagent_sdk.judges.model import JudgeSettings, ModelJudge
 from reagent_sdk.prompts import CURRENT_PROMPT, VERDICT_GRAMMAR, judge_prompt
@@ -29,6 +36,7 @@ DEFAULT_MODEL = "smollm2-135m-instruct"
 LOCAL_MAX_TOKENS = 1024
 LOCAL_WINDOW_CHARS = 16_000
 JUDGE_VARIABLE = "REAGENT_JUDGE"
+_OPTIONS = ("lora", "slots", "context", "threads")
 FORMS = "local, local:NAME_OR_PATH, http://HOST:PORT/v1[#MODEL], hf:NAME_OR_PATH or provider/model"
 
 JudgeLike: TypeAlias = "str | Judge | Callable[..., Any] | list[JudgeLike] | tuple[JudgeLike, ...] | None"
@@ -101,7 +109,7 @@ def judge_for(judge: JudgeLike) -> Judge:
     if judge is None:
         judge = os.environ.get(JUDGE_VARIABLE) or "local"
     if isinstance(judge, str):
-        return _model_judge(judge)
+        return composed(judge, judge_for) or _model_judge(judge)
     if isinstance(judge, Judge):
         return judge
     if isinstance(judge, list | tuple):
@@ -111,13 +119,17 @@ def judge_for(judge: JudgeLike) -> Judge:
     raise InvalidInput(f"a judge is a spec ({FORMS}), a function (task, trajectory) or a Judge, not {judge!r}")
 
 
-def _model_judge(spec: str) -> ModelJudge:
+def _model_judge(spec: str) -> Judge:
     try:
         client = client_for(spec)
     except InvalidInput as error:
         raise InvalidInput(f"unknown judge: {error}") from None
     reference = _local_reference(spec)
-    return ModelJudge(client) if reference is None else ModelJudge(client, _settings_of(reference))
+    if reference is None:
+        return ModelJudge(client)
+    judge = ModelJudge(client, _settings_of(reference))
+    card = _trained(reference).with_name(CARD) if _trained(reference).is_file() else _trained(reference) / CARD
+    return CalibratedJudge(judge, read_calibration(card)) if card.is_file() else judge
 
 
 def _local_reference(spec: str) -> str | None:
@@ -131,8 +143,7 @@ def _settings_of(reference: str) -> JudgeSettings:
     """Settings for local weights, from the `reagent.json` beside them; weights without one are taken as untrained."""
     from reagent_sdk.models.manifest import read_manifest
 
-    path, lora = _split(reference)
-    trained = Path(lora or path).expanduser()
+    trained = _trained(reference)
     manifest = read_manifest(trained) if trained.exists() else None
     if manifest is None or manifest.role == "base":
         return _EMBEDDED.model_copy(update={"caveat": UNTRAINED})
@@ -143,7 +154,7 @@ def _settings_of(reference: str) -> JudgeSettings:
 
 
 def _local(reference: str) -> ChatClient:
-    path, lora = _split(reference)
+    path, options = _split(reference)
     folder = Path(path).expanduser()
     if folder.is_dir() and not any(folder.glob("*.gguf")):
         from reagent_sdk.clients.transformers_client import Transformers
@@ -151,9 +162,27 @@ def _local(reference: str) -> ChatClient:
         return Transformers(str(folder))
     from reagent_sdk.clients.embedded import Embedded
 
-    return Embedded(path, lora=lora)
+    counts = {name: _count(name, value) for name, value in options.items() if name != "lora"}
+    return Embedded(path, lora=options.get("lora"), **counts)
 
 
-def _split(reference: str) -> tuple[str, str | None]:
-    path, _, lora = reference.partition("?lora=")
-    return path, lora or None
+def _trained(reference: str) -> Path:
+    """The weights that make the judge what it is: the adapter, where there is one."""
+    path, options = _split(reference)
+    return Path(options.get("lora", path)).expanduser()
+
+
+def _split(reference: str) -> tuple[str, dict[str, str]]:
+    """Path or name of local weights, and the options after the question mark."""
+    path, _, query = reference.partition("?")
+    options = dict(part.partition("=")[::2] for part in query.split("&") if part)
+    unknown = [name for name, value in options.items() if name not in _OPTIONS or not value]
+    if unknown:
+        raise InvalidInput(f"local:{reference}: {unknown[0]!r} is not an option with a value; there are {_OPTIONS}")
+    return path, options
+
+
+def _count(name: str, value: str) -> int:
+    if not value.isdigit():
+        raise InvalidInput(f"{name} of a local model must be a whole number, not {value!r}")
+    return int(value)

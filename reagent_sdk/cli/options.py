@@ -64,7 +64,7 @@ def check_spec(spec: str) -> None:
 
     if not spec.startswith("local:"):
         return
-    name = spec.removeprefix("local:").partition("?lora=")[0]
+    name = spec.removeprefix("local:").partition("?")[0]
     plain = name and Path(name).name == name and not name.endswith(".gguf")
     if plain and name not in KNOWN and not Path(name).exists() and not (home.models_dir() / name).exists():
         raise InvalidInput(f"unknown model {name!r}{did_you_mean(name, KNOWN)}")

@@ -19,14 +19,17 @@ if TYPE_CHECKING:
     from reagent_sdk.agents import Feedback, ModelAgent
     from reagent_sdk.budget import Budget
     from reagent_sdk.critique_agent import AsyncCritiqueAgent, CritiqueAgent
-    from reagent_sdk.errors import BudgetExceeded, InvalidInput, JudgeFailed, ModelError, ReagentError
+    from reagent_sdk.errors import BudgetExceeded, InvalidInput, JudgeFailed, LowScore, ModelError, ReagentError
     from reagent_sdk.judges.base import Judge
+    from reagent_sdk.judges.calibrated import CalibratedJudge
+    from reagent_sdk.judges.ensemble import EnsembleJudge
+    from reagent_sdk.judges.fallback import FallbackJudge
     from reagent_sdk.judges.model import JudgeSettings, ModelJudge
     from reagent_sdk.loop import CritiqueLoop
     from reagent_sdk.messages import Message, ToolCall
     from reagent_sdk.policy import Policy
     from reagent_sdk.record import RunLog
-    from reagent_sdk.run import Attempt, Run, StopReason
+    from reagent_sdk.run import Attempt, Run, RunStatus, StopReason
     from reagent_sdk.task import Task
     from reagent_sdk.trajectory import Trajectory
     from reagent_sdk.usage import Usage
@@ -42,9 +45,13 @@ _HOME = {
     "BudgetExceeded": "errors",
     "InvalidInput": "errors",
     "JudgeFailed": "errors",
+    "LowScore": "errors",
     "ModelError": "errors",
     "ReagentError": "errors",
     "Judge": "judges.base",
+    "CalibratedJudge": "judges.calibrated",
+    "EnsembleJudge": "judges.ensemble",
+    "FallbackJudge": "judges.fallback",
     "JudgeSettings": "judges.model",
     "ModelJudge": "judges.model",
     "CritiqueLoop": "loop",
@@ -54,6 +61,7 @@ _HOME = {
     "RunLog": "record",
     "Attempt": "run",
     "Run": "run",
+    "RunStatus": "run",
     "StopReason": "run",
     "Task": "task",
     "Trajectory": "trajectory",
@@ -78,10 +86,14 @@ __all__ = [  # noqa: RUF022 - in the order in which a reader meets them
     "Judge",
     "ModelJudge",
     "JudgeSettings",
+    "EnsembleJudge",
+    "FallbackJudge",
+    "CalibratedJudge",
     "Verdict",
     "VerdictStatus",
     "Attempt",
     "Run",
+    "RunStatus",
     "StopReason",
     "Usage",
     "RunLog",
@@ -91,6 +103,7 @@ __all__ = [  # noqa: RUF022 - in the order in which a reader meets them
     "ModelError",
     "BudgetExceeded",
     "JudgeFailed",
+    "LowScore",
 ]
 
 

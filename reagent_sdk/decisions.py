@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reagent_sdk.marks import Marks
 from reagent_sdk.policy import Policy
-from reagent_sdk.run import Attempt, Run, StopReason
+from reagent_sdk.run import Attempt, Run, RunStatus, StopReason
 from reagent_sdk.verdict import VerdictStatus
 
+NO_MARKS = Marks()
 
-def reason_to_stop(attempts: Sequence[Attempt], policy: Policy, threshold: float | None) -> StopReason | None:
+
+def reason_to_stop(attempts: Sequence[Attempt], policy: Policy, marks: Marks = NO_MARKS) -> StopReason | None:
     """Why no further revision should follow the last attempt, or None when one should. Budgets are not looked at.
 
     Args:
         attempts: at least one, in order.
         policy: the rules in force.
-        threshold: the accept threshold in force, see :meth:`Policy.threshold`.
+        marks: those in force for the last verdict.
     """
     last, earlier = attempts[-1], attempts[:-1]
     verdict = last.verdict
@@ -27,10 +30,12 @@ def reason_to_stop(attempts: Sequence[Attempt], policy: Policy, threshold: float
         return StopReason.JUDGE_ABSTAINED if abstained else StopReason.JUDGE_FAILED
     if not comparable(attempts[0], last):
         return StopReason.JUDGE_CHANGED
-    if threshold is not None and verdict.score >= threshold:
+    if marks.accept is not None and verdict.score >= marks.accept:
         return StopReason.ACCEPTED
     if out_of_rounds:
         return StopReason.ROUNDS
+    if marks.revise_below is not None and verdict.score >= marks.revise_below:
+        return StopReason.NO_GAIN
     if any(last.answer.strip() == before.answer.strip() for before in earlier):
         return StopReason.UNCHANGED
     if not verdict.critique:
@@ -41,8 +46,11 @@ def reason_to_stop(attempts: Sequence[Attempt], policy: Policy, threshold: float
 
 
 def needs_verdict(index: int, policy: Policy) -> bool:
-    """Whether a verdict on attempt `index` can change anything: the last one under keep="last" cannot (Reagent-C)."""
-    return policy.keep == "best" or index < policy.rounds
+    """Whether a verdict on attempt `index` can change anything.
+
+    The last one under keep="last" cannot (Reagent-C), unless a low score has consequences.
+    """
+    return policy.keep == "best" or index < policy.rounds or policy.floor is not None or policy.on_low_score == "raise"
 
 
 def comparable(one: Attempt, other: Attempt) -> bool:
@@ -71,6 +79,7 @@ _WHY = {
     StopReason.ROUNDS: "the policy allows no further revision",
     StopReason.UNCHANGED: "the revision repeated an earlier answer",
     StopReason.REPEATED_CRITIQUE: "the judge repeated itself",
+    StopReason.NO_GAIN: "revising work of this score does more harm than good, as the judge's revision rule holds",
     StopReason.NO_CRITIQUE: "the judge named nothing to improve",
     StopReason.BUDGET: "the budget has no room to go on",
     StopReason.JUDGE_FAILED: "the judge gave no readable verdict, so the draft was kept",
@@ -82,10 +91,23 @@ _WHY = {
 }
 
 
+def status_of(chosen: Attempt | None, marks: Marks) -> RunStatus:
+    """How far the answer of the chosen attempt can be relied upon, by the marks in force for its verdict."""
+    if chosen is None:
+        return RunStatus.FAILED
+    if chosen.score is None:
+        return RunStatus.UNJUDGED
+    if marks.floor is not None and chosen.score < marks.floor:
+        return RunStatus.ABSTAINED
+    reached = marks.accept is not None and chosen.score >= marks.accept
+    return RunStatus.ACCEPTED if reached else RunStatus.ANSWERED
+
+
 def explain(run: Run) -> str:
     """One sentence: which attempt was returned, and why the run ended."""
     why = _WHY[run.stop]
     if run.chosen is None:
         return f"No attempt: {why}."
     scores = ", ".join("none" if attempt.score is None else f"{attempt.score:.2f}" for attempt in run.attempts)
-    return f"Returned attempt {run.chosen + 1} of {len(run.attempts)} (scores: {scores}); stopped because {why}."
+    low = " Its score is below the floor, so better no answer than this." if run.status is RunStatus.ABSTAINED else ""
+    return f"Returned attempt {run.chosen + 1} of {len(run.attempts)} (scores: {scores}); stopped because {why}.{low}"

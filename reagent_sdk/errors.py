@@ -11,7 +11,8 @@ ReagentError
 ├── WeightsUnavailable          local weights are missing, damaged or cannot be fetched
 ├── MissingExtra                an optional dependency is not installed; the message has the pip command
 ├── BudgetExceeded              a limit was reached before there was any draft: `.limit`, `.run`
-└── JudgeFailed                 no verdict, under `Policy(on_judge_failure="raise")`: `.verdict`, `.run`
+├── JudgeFailed                 no verdict, under `Policy(on_judge_failure="raise")`: `.verdict`, `.run`
+└── LowScore                    the best attempt scored too low, under `Policy(on_low_score="raise")`: `.run`
 """
 
 from __future__ import annotations
@@ -117,4 +118,16 @@ class JudgeFailed(ReagentError):
     def __init__(self, message: str, *, verdict: Verdict, run: Run) -> None:
         super().__init__(message)
         self.verdict = verdict
+        self.run = run
+
+
+class LowScore(ReagentError):
+    """The best attempt scored below the floor and the policy says that this is an error.
+
+    Attributes:
+        run: the whole run; its answer is kept in it.
+    """
+
+    def __init__(self, message: str, *, run: Run) -> None:
+        super().__init__(message)
         self.run = run

@@ -12,13 +12,14 @@ import anyio
 from reagent_sdk import scope
 from reagent_sdk.agents import Agent, Feedback, Work
 from reagent_sdk.budget import Budget, Meter
-from reagent_sdk.decisions import choose, explain, needs_verdict, reason_to_stop
-from reagent_sdk.errors import BudgetExceeded, JudgeFailed
+from reagent_sdk.decisions import choose, explain, needs_verdict, reason_to_stop, status_of
+from reagent_sdk.errors import BudgetExceeded, JudgeFailed, LowScore
 from reagent_sdk.events import AttemptJudged, AttemptSolved, AttemptStarted, Event, RunFinished, Stage
 from reagent_sdk.judges.base import Judge, heard
+from reagent_sdk.marks import marks_for
 from reagent_sdk.policy import Policy
 from reagent_sdk.record import RunLog, append_safely
-from reagent_sdk.run import Attempt, Run, StopReason
+from reagent_sdk.run import Attempt, Run, RunStatus, StopReason
 from reagent_sdk.task import Task
 from reagent_sdk.trajectory import Trajectory
 from reagent_sdk.usage import Usage
@@ -55,7 +56,8 @@ class CritiqueLoop:
         self._agent = agent
         self._judge = judge
         self._policy = policy or Policy()
-        self._threshold = self._policy.threshold(judge.gate)
+        self._marks = marks_for(self._policy, judge)
+        self._redacted = self._policy.on_leak == "redact"
         self._meter = Meter(budget, parent=scope.enclosing_meter())
         self._observe = observe
         self._log = log
@@ -83,7 +85,8 @@ class CritiqueLoop:
             verdict = await self._hear(work.trajectory)
             attempt = self._keep(work, verdict, feedback)
             yield attempt
-            self._stop = reason_to_stop(self._attempts, self._policy, self._threshold) or self._out_of_budget()
+            marks = marks_for(self._policy, self._judge, verdict)
+            self._stop = reason_to_stop(self._attempts, self._policy, marks) or self._out_of_budget()
             if self._stop is StopReason.JUDGE_FAILED and self._policy.on_judge_failure == "raise" and verdict:
                 raise JudgeFailed(f"{verdict.status}: {verdict.reason}", verdict=verdict, run=self.result())
             if self._stop is not None or verdict is None:
@@ -91,7 +94,11 @@ class CritiqueLoop:
             feedback = Feedback(work.trajectory, verdict.critique)
 
     async def run(self) -> Run:
-        """Runs the loop to its end and logs the run, however it ends. Raises what :meth:`attempts` raises."""
+        """Runs the loop to its end and logs the run, however it ends. Raises what :meth:`attempts` raises.
+
+        Raises:
+            LowScore: the chosen attempt scored below the floor and the policy makes that an error.
+        """
         try:
             async for _ in self.attempts():
                 pass
@@ -100,6 +107,8 @@ class CritiqueLoop:
             if self._log is not None:
                 await append_safely(self._log, self._finished)
         self._emit(RunFinished(self._finished))  # after the log: whoever sees it may stop listening
+        if self._finished.status is RunStatus.ABSTAINED and self._policy.on_low_score == "raise":
+            raise LowScore(self._finished.why, run=self._finished)
         return self._finished
 
     def result(self) -> Run:
@@ -115,12 +124,16 @@ class CritiqueLoop:
             stop=self._stop or StopReason.STOPPED,
             policy=self._policy,
             budget=self._meter.budget,
-            threshold=self._threshold,
+            threshold=self._marks.accept,
+            revise_below=self._marks.revise_below,
+            floor=self._marks.floor,
             judge=self._judge.name,
             usage=self._meter.usage,
             seconds=self._meter.elapsed,
             notes=(*self._standing_notes(), *self._notes),
         )
+        verdict = run.best.verdict if run.best else None
+        run = run.model_copy(update={"status": status_of(run.best, marks_for(self._policy, self._judge, verdict))})
         return run.model_copy(update={"why": explain(run)})
 
     def output(self) -> Any:
@@ -156,14 +169,14 @@ class CritiqueLoop:
             if earlier.verdict and earlier.trajectory.same_work(trajectory):
                 return earlier.verdict.model_copy(update={"usage": Usage(), "asks": 0})
         try:
-            return await self._call("judge", heard(self._judge, self._task, trajectory))
+            return await self._call("judge", heard(self._judge, self._task, trajectory, redacted=self._redacted))
         except BudgetExceeded:
             return None
 
     async def _call(self, stage: Stage, call: Awaitable[T]) -> T:
         """Awaits a call inside the run's scope; at the deadline it is cancelled."""
         limit = self._meter.remaining_seconds
-        with scope.entered(scope.Scope(self._meter, self._observe, stage, self._judge)):
+        with scope.entered(scope.Scope(self._meter, self._observe, stage, self._judge, self._redacted)):
             with anyio.move_on_after(limit):
                 return await call
         raise BudgetExceeded(
@@ -190,8 +203,8 @@ class CritiqueLoop:
 
     def _standing_notes(self) -> list[str]:
         notes = [note for note in (getattr(self._judge, "caveat", ""),) if note]
-        ungated = self._policy.accept == "gate" and self._threshold is None and self._policy.keep == "best"
-        if ungated and self._policy.rounds:
+        ungated = self._policy.accept == "gate" and self._marks.accept is None and self._marks.revise_below is None
+        if ungated and self._policy.keep == "best" and self._policy.rounds:
             notes.append("the judge ships no accept gate, so drafts are revised whatever their score")
         if self._meter.budget.usd is not None and self._meter.usage.unpriced_calls:
             notes.append(f"{self._meter.usage.unpriced_calls} calls have no known price; the usd budget ignores them")

@@ -22,16 +22,21 @@ class Policy(Settings):
         description="stop when a score reaches this; 'gate' takes the judge's own threshold when it ships one; "
         "None never accepts early",
     )
+    revise_below: Annotated[float, Field(ge=0, le=1)] | Literal["judge"] | None = Field(
+        "judge",
+        description="revise only work scored below this; 'judge' takes the rule that the judge ships, fitted so that "
+        "revising mends more than it breaks; None revises whatever is not accepted",
+    )
+    floor: float | None = Field(None, ge=0, le=1, description="a final score below this makes the run 'abstained'")
+    on_low_score: Literal["return", "raise"] = Field(
+        "return",
+        description="an abstained run returns its answer, or raises LowScore; without a floor the accept "
+        "threshold is the mark",
+    )
+    on_leak: Literal["redact", "keep"] = Field(
+        "redact", description="answers that a critique gives away are removed before the agent reads it, or kept"
+    )
     keep: Literal["best", "last"] = Field("best", description="which attempt is returned")
     on_judge_failure: Literal["keep", "raise"] = Field(
         "keep", description="a failed judge leaves the draft as it is, or raises JudgeFailed"
     )
-
-    def threshold(self, gate: float | None) -> float | None:
-        """The accept threshold in force for a judge whose own gate is `gate`, or None.
-
-        A gate belongs to keep-best: it decides when a revision would not pay. `keep="last"` always revises.
-        """
-        if self.accept != "gate":
-            return self.accept
-        return None if self.keep == "last" else gate

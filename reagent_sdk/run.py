@@ -29,6 +29,8 @@ class StopReason(StrEnum):
     """The revision gave the same answer as the draft before it."""
     REPEATED_CRITIQUE = "repeated_critique"
     """The judge said the same as before; another revision would go in circles."""
+    NO_GAIN = "no_gain"
+    """The judge's revision rule holds that revising work of this score does more harm than good."""
     NO_CRITIQUE = "no_critique"
     """The judge scored the draft but named nothing to improve."""
     BUDGET = "budget"
@@ -45,6 +47,21 @@ class StopReason(StrEnum):
     """The agent failed on its first attempt; its error was raised."""
     STOPPED = "stopped"
     """Whoever iterated over the attempts stopped early."""
+
+
+class RunStatus(StrEnum):
+    """How far the answer of a run can be relied upon."""
+
+    ACCEPTED = "accepted"
+    """Its score reached the accept threshold."""
+    ANSWERED = "answered"
+    """It has a score that reached no threshold, or there was none."""
+    ABSTAINED = "abstained"
+    """Its score is below the floor: better no answer than this one."""
+    UNJUDGED = "unjudged"
+    """It has no score."""
+    FAILED = "failed"
+    """There is no answer."""
 
 
 class Attempt(Frozen):
@@ -76,10 +93,13 @@ class Run(Frozen):
     attempts: tuple[Attempt, ...] = ()
     chosen: int | None = Field(None, description="index of the attempt that was returned; None when there was none")
     stop: StopReason
+    status: RunStatus = RunStatus.ANSWERED
     why: str = Field("", description="one sentence: what was chosen and why the run stopped")
     policy: Policy = Policy()
     budget: Budget = Budget()
     threshold: float | None = Field(None, description="the accept threshold in force")
+    revise_below: float | None = Field(None, description="the score from which on work was not revised")
+    floor: float | None = Field(None, description="the score below which the run abstains")
     judge: str = ""
     usage: Usage = Usage()
     seconds: float = Field(0.0, ge=0, description="wall-clock seconds of the whole run")

@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, Literal, ParamSpec, TypeVar, overload
 
 from reagent_sdk.agents import Agent
 from reagent_sdk.budget import Budget
@@ -15,6 +15,7 @@ from reagent_sdk.clients.base import ChatClient
 from reagent_sdk.critique_agent import AsyncCritiqueAgent, CritiqueAgent, Setup
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.judges.base import Judge
+from reagent_sdk.marks import marks_for
 from reagent_sdk.policy import Policy
 from reagent_sdk.record import RunLog
 from reagent_sdk.specs import FORMS, JudgeLike, agent_for, judge_for
@@ -37,6 +38,7 @@ def with_critique(
     policy: Policy | None = None,
     budget: Budget | None = None,
     log: LogLike = None,
+    on_low_score: Literal["return", "raise"] | None = None,
 ) -> CritiqueAgent[..., Any]: ...
 @overload
 def with_critique(
@@ -46,6 +48,7 @@ def with_critique(
     policy: Policy | None = None,
     budget: Budget | None = None,
     log: LogLike = None,
+    on_low_score: Literal["return", "raise"] | None = None,
 ) -> CritiqueAgent[P, R]: ...
 @overload
 def with_critique(
@@ -54,6 +57,7 @@ def with_critique(
     policy: Policy | None = None,
     budget: Budget | None = None,
     log: LogLike = None,
+    on_low_score: Literal["return", "raise"] | None = None,
 ) -> Callable[[Callable[P, R]], CritiqueAgent[P, R]]: ...
 
 
@@ -65,6 +69,7 @@ def with_critique(
     policy: Policy | None = None,
     budget: Budget | None = None,
     log: LogLike = None,
+    on_low_score: Literal["return", "raise"] | None = None,
 ) -> Any:
     """Wraps an agent in a solve -> judge -> revise loop. The result is called just like the agent itself.
 
@@ -79,22 +84,36 @@ def with_critique(
         policy: how to revise and what to keep; by default one revision, and the better attempt is returned.
         budget: limits of each run.
         log: path of a run log; every run is appended to it.
+        on_low_score: "raise" raises :class:`LowScore` when the best attempt scores below the policy's floor, or below
+            the accept threshold where there is no floor; the same as in the policy.
 
     Returns:
         A :class:`CritiqueAgent`. `.run(task)` and `await .arun(task)` give the whole :class:`Run`.
 
     Raises:
-        InvalidInput: the agent or the judge is none of these.
+        InvalidInput: the agent or the judge is none of these, or low scores are to raise and nothing says what is low.
         WeightsUnavailable: a local model is named whose weights are missing.
     """
     if agent is _Missing:
-        return functools.partial(with_critique, tools=tools, judge=judge, policy=policy, budget=budget, log=log)
+        return functools.partial(
+            with_critique,
+            tools=tools,
+            judge=judge,
+            policy=policy,
+            budget=budget,
+            log=log,
+            on_low_score=on_low_score,
+        )
     source, owned = _source(agent, tools)
     made = judge_for(judge)
+    rules = _typed(policy, Policy) or Policy()
+    if on_low_score is not None:
+        rules = Policy(**{**dict(rules), "on_low_score": on_low_score})
+    marks_for(rules, made)  # what cannot work is told now and not at the first call
     setup = Setup(
         source=source,
         judge=made,
-        policy=_typed(policy, Policy) or Policy(),
+        policy=rules,
         budget=_typed(budget, Budget),
         log=log if isinstance(log, RunLog | None) else RunLog(log),
         owned=(*owned, *(() if isinstance(judge, Judge) else (made,))),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reagent_sdk.errors import InvalidInput
-from reagent_sdk.framing import defuse, frame
+from reagent_sdk.framing import defuse, defuse_lines, frame
 from reagent_sdk.messages import Message, system, user
 from reagent_sdk.rendering import clip, render_record
 from reagent_sdk.task import Task
@@ -101,7 +101,7 @@ def judge_prompt(version: str = CURRENT_PROMPT) -> JudgePrompt:
 
 def revision_request(critique: str) -> str:
     """What the agent is told after its draft: the critique, as advice and not as instructions (Reagent-C, o1 and c)."""
-    advice, _ = clip(defuse(critique), MAX_FEEDBACK_CHARS)
+    advice, _ = clip(defuse_lines(critique, rules=True), MAX_FEEDBACK_CHARS)
     return (
         "A reviewer read your work above and says:\n"
         f"---\n{advice}\n---\n"

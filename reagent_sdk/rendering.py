@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from reagent_sdk.framing import defuse
+from reagent_sdk.framing import defuse_lines, one_line
 from reagent_sdk.messages import Message
 from reagent_sdk.task import Task
 from reagent_sdk.trajectory import Trajectory
@@ -45,8 +45,8 @@ def render_record(task: Task, trajectory: Trajectory, *, max_chars: int) -> Rend
     """
     max_chars = max(SMALLEST_ROOM, max_chars)
     ends = int(max_chars * _SHARE_OF_ENDS)
-    question, cut_question = clip(defuse(task.question), ends)
-    answer, cut_answer = clip(defuse(trajectory.answer), ends)
+    question, cut_question = clip(defuse_lines(task.question), ends)
+    answer, cut_answer = clip(defuse_lines(trajectory.answer), ends)
     steps = list(_steps(task, trajectory))
     work, cut_work = _fit(steps, max_chars - len(question) - len(answer) - 200)
     text = f"# Question\n{question}\n\n# Work\n{work or '(no steps were recorded)'}\n\n# Final answer\n{answer}"
@@ -86,14 +86,15 @@ def _is_final_answer(message: Message, trajectory: Trajectory) -> bool:
 
 
 def _step(number: int, message: Message) -> _Step:
-    """One message; the head carries role, tool name and call id, which are as hostile as the rest."""
+    """One message; role, tool names and call ids are as hostile as the rest, and must not leave their line."""
     label = message.role
     if message.role == "tool":
         label = "result of" + "".join(f" {part}" for part in (message.name, message.tool_call_id) if part)
-    lines = [part for part in (message.reasoning, message.text) if part.strip()]
-    calls = message.tool_calls or ()
-    lines += [f"-> calls {call.name} {call.id}".rstrip() + f": {call.arguments_text}" for call in calls]
-    return _Step(defuse(f"[{number}] {label}"), defuse("\n".join(lines)), message.role == "tool")
+    lines = [defuse_lines(part) for part in (message.reasoning, message.text) if part.strip()]
+    for call in message.tool_calls or ():
+        called = one_line(f"{call.name} {call.id}")
+        lines.append(f"-> calls {called}: {defuse_lines(call.arguments_text)}")
+    return _Step(f"[{number}] {one_line(label)}", "\n".join(lines), message.role == "tool")
 
 
 def _fit(steps: list[_Step], room: int) -> tuple[str, int]:

@@ -26,6 +26,7 @@ RAW_KEPT = 4_000
 
 _SCORE = re.compile(r"(?:\d{1,32}(?:\.\d{0,1100})?|\.\d{1,1100})", re.ASCII)  # room for every float in full
 _TAGS = tuple(f"<{slash}{name}>" for name in BLOCKS for slash in ("", "/"))
+_BEGIN = re.compile(r"\A\s*(?:```\w*\s*)?")
 _TRAILERS = ("<|im_end|>", "<|endoftext|>", "</s>", "<|eot_id|>")
 
 
@@ -98,6 +99,8 @@ def _split(text: str, reasoning: str) -> _Blocks:
     for name in ("analysis", "think"):
         if rest.endswith(f"</{name}>"):
             body = rest.removesuffix(f"</{name}>")
+            if _begun_by_another(body, name):
+                raise _Unreadable("the block that the reply begins with is not the one that ends before the critique")
             _, opened, inside = body.partition(f"<{name}>")
             if opened:
                 return _Blocks(inside, critique, score)
@@ -107,6 +110,12 @@ def _split(text: str, reasoning: str) -> _Blocks:
     if rest:
         raise _Unreadable("the critique must follow right after the end of one <analysis> block")
     raise _Unreadable("the <analysis> block is missing")
+
+
+def _begun_by_another(body: str, name: str) -> bool:
+    """Whether the reply opened the other kind of analysis and never closed it: then `body` ends inside a quotation."""
+    other = "think" if name == "analysis" else "analysis"
+    return _BEGIN.sub("", body, count=1).startswith(f"<{other}>") and f"</{other}>" not in body
 
 
 def _last_block(text: str, name: str) -> tuple[str, str]:

@@ -78,7 +78,7 @@ class _Work:
 
     def __init__(self, task: Task, trajectory: Trajectory) -> None:
         said = [message.text for message in (*task.messages, *trajectory.messages)]
-        calls = [str(call.function.arguments) for message in trajectory.messages for call in message.tool_calls]
+        calls = [str(call.function.arguments) for message in trajectory.messages for call in message.tool_calls or ()]
         text = "\n".join((*said, *calls, trajectory.answer))
         self._answer = f" {_words(trajectory.answer)} "
         self._words = f" {_words(text)} "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import fmean, median
 from typing import Literal, get_args
 
@@ -15,7 +15,7 @@ from reagent_sdk.usage import Usage
 from reagent_sdk.verdict import Verdict, VerdictStatus
 
 Combine = Literal["mean", "median", "min"]
-_COMBINED = {"mean": fmean, "median": median, "min": min}
+_COMBINED: dict[Combine, Callable[[Sequence[float]], float]] = {"mean": fmean, "median": median, "min": min}
 
 
 class EnsembleJudge:
@@ -87,7 +87,7 @@ class EnsembleJudge:
             reasons = "; ".join(dict.fromkeys(f"{one.judge}: {one.status}: {one.reason}" for one in failed))
             reason = f"{len(scored)} of {len(verdicts)} judges scored, {self._quorum} are needed: {reasons}"
             return Verdict.failed(_shared_status(failed), reason).model_copy(update=about)
-        combined = min(1.0, max(0.0, float(_COMBINED[self._combine](scores))))
+        combined = min(1.0, max(0.0, _COMBINED[self._combine](scores)))
         speaker = min(scored, key=lambda verdict: (abs((verdict.score or 0.0) - combined), verdict.score))
         omitted = max(verdict.omitted_chars for verdict in scored)
         return speaker.model_copy(

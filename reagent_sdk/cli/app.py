@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from reagent_sdk.cli import ask, corpus, demo, doctor, runs, score, weights
-from reagent_sdk.cli.exits import CommandGroup
+from reagent_sdk.cli import ask, corpus, demo, doctor, judge, runs, score, weights
+from reagent_sdk.cli.plugins import PluginGroup
 
 app = typer.Typer(
-    cls=CommandGroup,
+    cls=PluginGroup,
     name="reagent",
     help="A critique layer for any agent: solve, judge, revise, and never return the worse attempt.",
     epilog="Start with `reagent demo`. If something does not work, `reagent doctor` says what to do about it.",
@@ -41,6 +41,7 @@ models_app.command("remove", short_help="Delete a model's weights.", epilog=weig
 models_app.command("path", short_help="Where the weights lie.", epilog=weights.PATH_EXAMPLES)(weights.path_of_model)
 app.add_typer(models_app, name="models")
 app.add_typer(corpus.app, name="corpus")
+app.add_typer(judge.app, name="judge")
 
 
 @app.callback(invoke_without_command=True)

@@ -1,0 +1,199 @@
+"""The front: its paths and its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from reagent_sdk.serving.account import Accounted
+from reagent_sdk.serving.answers import Refused
+from reagent_sdk.serving.backends import Backend
+from reagent_sdk.serving.card import Card
+from reagent_sdk.serving.drain import Drain
+from reagent_sdk.serving.forward import Forward
+from reagent_sdk.serving.in_flight import InFlight
+from reagent_sdk.serving.keys import KeyGate, Keys
+from reagent_sdk.serving.local_hosts import LocalHosts
+from reagent_sdk.serving.log import EventLog
+from reagent_sdk.serving.metrics import CONTENT_TYPE, Metrics
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+PROBES = ("/health", "/ready", "/metrics")
+METHODS = ("/chat/completions", "/completions")
+_LONGEST_PAGE = 8 * 2**20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the front lets through.
+
+    Attributes:
+        in_flight: requests served at a time.
+        body_bytes: largest request.
+        seconds: longest time for one request.
+    """
+
+    in_flight: int = 256
+    body_bytes: int = 8 * 2**20
+    seconds: float = 600.0
+
+
+@dataclass(frozen=True)
+class Front:
+    """The application and the parts of it that are steered from outside."""
+
+    app: ASGIApp
+    drain: Drain
+    in_flight: InFlight
+
+
+def build(
+    backend: Backend,
+    card: Card,
+    session: aiohttp.ClientSession,
+    log: EventLog,
+    *,
+    keys: Keys | None,
+    limits: Limits,
+    local_only: bool,
+) -> Front:
+    """Puts the front together.
+
+    Args:
+        backend: what does the work.
+        card: what is known about the judge.
+        session: connections to the backend.
+        log: events and requests.
+        keys: who may come in; None for everybody.
+        limits: what is let through.
+        local_only: whether only requests to a loopback name are answered.
+    """
+    drain, in_flight, metrics = Drain(), InFlight(limits.in_flight), Metrics()
+    metrics.watch(backend, drain, in_flight)
+    pages = _Pages(backend, card, session, drain, metrics)
+    routes = [
+        Route("/health", pages.health),
+        Route("/ready", pages.ready),
+        Route("/metrics", pages.metrics_page),
+        Route("/v1/models", pages.models),
+        Route("/v1/judge", pages.judge),
+    ]
+    for method in METHODS:
+        forward = Forward(backend, session, method, log, limits.body_bytes, limits.seconds)
+        limited = in_flight.around(forward)
+        routes.append(Route(f"/v1{method}", _as_endpoint(limited), methods=["POST"]))
+    app: ASGIApp = Starlette(routes=routes, exception_handlers={HTTPException: _refused})
+    app = drain.around(app, spared=PROBES)
+    app = KeyGate(app, keys=keys) if keys is not None else app
+    app = LocalHosts(app) if local_only else app
+    paths = [route.path for route in routes]
+    return Front(Accounted(app, paths=paths, metrics=metrics, log=log, quiet=PROBES), drain, in_flight)
+
+
+@dataclass(frozen=True)
+class _Pages:
+    backend: Backend
+    card: Card
+    session: aiohttp.ClientSession
+    drain: Drain
+    metrics: Metrics
+
+    async def health(self, request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def ready(self, request: Request) -> Response:
+        state = self._state()
+        if state == "ready":
+            return JSONResponse({"status": state})
+        return JSONResponse({"status": state}, status_code=503, headers={"Retry-After": "2"})
+
+    def _state(self) -> str:
+        if self.drain.draining:
+            return "draining"
+        if self.backend.target is not None:
+            return "ready"
+        return "down" if self.backend.was_ready else "loading"
+
+    async def metrics_page(self, request: Request) -> Response:
+        return Response(self.metrics.page(await self._backend_page()), media_type=CONTENT_TYPE)
+
+    async def _backend_page(self) -> bytes:
+        target = self.backend.target
+        if target is None:
+            return b""
+        patience = aiohttp.ClientTimeout(total=2)
+        url = f"{target.root}/metrics"
+        try:
+            async with self.session.get(url, headers=target.headers, timeout=patience, allow_redirects=False) as reply:
+                if reply.status != 200:
+                    return b""
+                page = bytearray()
+                async for piece in reply.content.iter_any():
+                    page += piece
+                    if len(page) > _LONGEST_PAGE:
+                        return b""
+                return bytes(page)
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return b""
+
+    async def models(self, request: Request) -> Response:
+        return await self._when_ready(request, lambda rows: {"object": "list", "data": rows})
+
+    async def judge(self, request: Request) -> Response:
+        def carded(rows: list[Mapping[str, Any]]) -> dict[str, Any]:
+            return {"model": rows[0]["id"] if rows else None, "engine": self.backend.engine, **self.card.model_dump()}
+
+        return await self._when_ready(request, carded)
+
+    async def _when_ready(self, request: Request, told: Any) -> Response:
+        target = self.backend.target
+        if target is not None:
+            return JSONResponse(told(list(target.models)))
+        return Answer(Refused(503, "the judge is not ready; try again", retry_after=2))
+
+
+class Answer(Response):
+    """A refusal as a response, where the framework wants one."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(status_code=refused.status)
+        self._refused = refused
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends it."""
+        await self._refused.send(scope, receive, send)
+
+
+class _Passed(Response):
+    """Hands a request on to an app of its own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__()
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+
+def _as_endpoint(app: ASGIApp) -> Any:
+    async def endpoint(request: Request) -> Response:
+        return _Passed(app)
+
+    return endpoint
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """Unknown paths and methods, in OpenAI's shape as well."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    told = {404: "there is nothing at this path", 405: "this path takes another method"}
+    return Answer(Refused(status, told.get(status, "the request cannot be served")))

@@ -66,28 +66,29 @@ def upper_bound(bad: int, counted: int, level: float) -> float:
     return 1.0 if bad >= counted else float(beta.ppf(1 - level, bad + 1, counted - bad))
 
 
-def draws_needed(cells: Counts, covers: Flags, drawn: int, *, limit: float, budget: Floats) -> int | None:
-    """How many labelled draws it takes until some rule passes with a chance of `POWER`, if the shares seen are true.
+def draws_needed(shares: Floats, covers: Flags, drawn: int, *, limit: float, budget: Floats) -> int | None:
+    """How many labelled draws it takes until some rule passes with a chance of `POWER`, if the shares are true.
 
     The chance is that of the whole procedure, over `RESAMPLES` multinomial draws with a fixed seed (standard error 0.9
-    points), and the number is found by doubling and halving. What was seen of the best of many rules flatters it, so
+    points), and the number is found by doubling and halving. Shares that were seen flatter the best of many rules, so
     the true number tends to be larger.
 
     Args:
-        cells: observed counts of bad and good outcomes in B score ranges, [B, 2].
+        shares: of the draws, those with a bad and with a good outcome in each of B score ranges, [B, 2]; the rest of
+            the draws counts as neither.
         covers: which rule covers which range, [J, B], in the order of the tests.
-        drawn: draws they were observed in, with those that count as neither bad nor good.
+        drawn: a number of draws that is too small, at least 1.
         limit: as for `certify`.
         budget: as for `certify`.
 
     Returns:
         A number above `drawn`, or None where it would be more than `MOST_DRAWS`.
     """
-    shares = np.append(cells.reshape(-1), drawn - cells.sum()) / drawn
+    chances = np.append(shares, max(0.0, 1 - shares.sum()))
 
     def chance(draws: int) -> float:
-        counts = np.random.default_rng(0).multinomial(draws, shares, size=RESAMPLES)[:, :-1]
-        bad, good = np.moveaxis(counts.reshape(RESAMPLES, -1, 2), -1, 0)
+        counts = np.random.default_rng(0).multinomial(draws, chances, size=RESAMPLES)[:, :-1]
+        bad, good = np.moveaxis(counts.reshape(RESAMPLES, *shares.shape), -1, 0)
         passed = certify(bad @ covers.T, (bad + good) @ covers.T, limit=limit, budget=budget).passed
         return float(passed.any(axis=-1).mean())
 

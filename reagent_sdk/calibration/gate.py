@@ -72,7 +72,9 @@ def fit_gate(
     outcome = certify(wrong, accepted, limit=target, budget=budget)
     if not outcome.passed.any():
         hopeful = bool((wrong < target * accepted).any())
-        needed = draws_needed(cells, covers, len(values), limit=target, budget=budget) if hopeful else None
+        needed = (
+            draws_needed(cells / len(values), covers, len(values), limit=target, budget=budget) if hopeful else None
+        )
         told = f"no threshold is certain at {confidence:.0%} to keep the share of wrong work at or below {target:.0%}"
         return Refusal(reason=f"{told}: {_why(right, needed, hopeful)}", labels_needed=needed)
     best = loosest(outcome)

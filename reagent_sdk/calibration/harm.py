@@ -62,7 +62,7 @@ def fit_revision(
     method = f"exact sign test, fallback over {len(budget)} candidates"
     if not passed.any():
         hopeful = bool((fixed > broken).any())
-        needed = draws_needed(cells, covers, len(values), limit=EVEN, budget=budget) if hopeful else None
+        needed = draws_needed(cells / len(values), covers, len(values), limit=EVEN, budget=budget) if hopeful else None
         return RevisionRule(
             below=0.0,
             confidence=confidence,

@@ -97,10 +97,14 @@ def agent_for(spec: str | ChatClient, tools: Sequence[Any] | None = None) -> Mod
     return ToolAgent(client, tools, settings)
 
 
-def judge_for(judge: JudgeLike) -> Judge:
+def judge_for(judge: JudgeLike, *, adapt: Callable[[ModelJudge], ModelJudge] | None = None) -> Judge:
     """The judge that is meant: a spec, a judge, a function `(task, trajectory)`, or several to be asked in order.
 
     None means `$REAGENT_JUDGE`, else the embedded local judge.
+
+    Args:
+        judge: which one.
+        adapt: changes each model that a spec names, before it is calibrated or combined with others.
 
     Raises:
         InvalidInput: none of these.
@@ -109,25 +113,26 @@ def judge_for(judge: JudgeLike) -> Judge:
     if judge is None:
         judge = os.environ.get(JUDGE_VARIABLE) or "local"
     if isinstance(judge, str):
-        return composed(judge, judge_for) or _model_judge(judge)
+        return composed(judge, lambda spec: judge_for(spec, adapt=adapt)) or _model_judge(judge, adapt)
     if isinstance(judge, Judge):
         return judge
     if isinstance(judge, list | tuple):
-        return FallbackJudge([judge_for(one) for one in judge])
+        return FallbackJudge([judge_for(one, adapt=adapt) for one in judge])
     if callable(judge):
         return CallableJudge(judge)
     raise InvalidInput(f"a judge is a spec ({FORMS}), a function (task, trajectory) or a Judge, not {judge!r}")
 
 
-def _model_judge(spec: str) -> Judge:
+def _model_judge(spec: str, adapt: Callable[[ModelJudge], ModelJudge] | None) -> Judge:
     try:
         client = client_for(spec)
     except InvalidInput as error:
         raise InvalidInput(f"unknown judge: {error}") from None
     reference = _local_reference(spec)
+    judge = ModelJudge(client) if reference is None else ModelJudge(client, _settings_of(reference))
+    judge = adapt(judge) if adapt else judge
     if reference is None:
-        return ModelJudge(client)
-    judge = ModelJudge(client, _settings_of(reference))
+        return judge
     card = _trained(reference).with_name(CARD) if _trained(reference).is_file() else _trained(reference) / CARD
     return CalibratedJudge(judge, read_calibration(card)) if card.is_file() else judge
 

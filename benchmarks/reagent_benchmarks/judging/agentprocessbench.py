@@ -6,7 +6,8 @@ for judges that judge steps.
 What the judge sees: the user's request as the agent got it, its format instructions included, the tools on offer, all
 messages after the request, and the last one as the answer. What it does not see: `ground_truth`, `answer_text`,
 `step_labels`, `final_label`, `tool_metrics` and the indices. `answer_text` is extracted from the last message, so that
-nothing is lost with it. A trajectory that ends with a tool's result has no answer, and the record says so.
+nothing is lost with it. The ids of calls are numbered anew: as served they tell the agents apart. A trajectory that
+ends with a tool's result has no answer, and the record says so.
 
 The files `*_gold_and_judges.jsonl` hold verdicts of other judges and no trajectories; they are not read.
 """
@@ -16,7 +17,14 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from reagent_benchmarks.judging.items import JudgedItem, group_of, tools_message, trajectory_of, with_unique_ids
+from reagent_benchmarks.judging.items import (
+    JudgedItem,
+    group_of,
+    renumbered,
+    tools_message,
+    trajectory_of,
+    with_unique_ids,
+)
 from reagent_benchmarks.judging.rows import Row, files_of, read_rows
 from reagent_sdk.messages import Message
 from reagent_sdk.task import Task
@@ -54,7 +62,7 @@ def _item(row: Row) -> JudgedItem:
         group=group_of(row.get("question", str)),
         part=source,
         task=task,
-        trajectory=trajectory_of(messages[asked + 1 :]),
+        trajectory=trajectory_of(renumbered(messages[asked + 1 :])),
         label=row.chosen("final_label", {1: True, -1: False}),
         steps=_steps(row, asked + 1),
     )

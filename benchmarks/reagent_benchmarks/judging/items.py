@@ -47,6 +47,24 @@ def trajectory_of(messages: Iterable[Message]) -> Trajectory:
     return Trajectory(messages=work, answer=said if said.strip() else NO_ANSWER)
 
 
+def renumbered(messages: Iterable[Message]) -> tuple[Message, ...]:
+    """The messages with calls numbered in order; ids as served tell which server, and so which agent, it was."""
+    names: dict[str, str] = {}
+    out, count = [], 0
+    for message in messages:
+        calls = []
+        for call in message.tool_calls or ():
+            count += 1
+            names[call.id] = f"call_{count}"
+            calls.append(call.model_copy(update={"id": names[call.id]}))
+        if calls:
+            message = message.model_copy(update={"tool_calls": tuple(calls)})
+        if message.tool_call_id is not None:
+            message = message.model_copy(update={"tool_call_id": names.get(message.tool_call_id, "?")})
+        out.append(message)
+    return tuple(out)
+
+
 def tools_message(tools: Iterable[Mapping[str, Any]]) -> Message:
     """The tools that the agent was offered, one a line: `name(required: type, optional?: type): description`.
 

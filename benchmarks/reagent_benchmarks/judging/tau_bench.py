@@ -7,7 +7,7 @@ What the judge sees: the policy (the agent's system message, under the role "dev
 leaves out system messages and nobody can judge this work without the policy), the customer's first message as the
 question, and the conversation with all calls and results. What it does not see: the reward, the customer's
 instructions, the expected actions and outputs, and what the customer says after the agent's last message (thanks and
-the simulator's stop sign), which the agent never read.
+the simulator's stop sign), which the agent never read. The ids of calls are numbered anew.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from reagent_benchmarks.judging.items import JudgedItem, trajectory_of, with_unique_ids
+from reagent_benchmarks.judging.items import JudgedItem, renumbered, trajectory_of, with_unique_ids
 from reagent_benchmarks.judging.rows import Row, files_of, read_rows
 from reagent_sdk.messages import Message
 from reagent_sdk.task import Task
@@ -59,7 +59,7 @@ def _item(row: Row) -> JudgedItem | None:
         group=f"{part}/{row.get('task_id', int)}",
         part=part,
         task=task,
-        trajectory=trajectory_of(messages[asked + 1 :]),
+        trajectory=trajectory_of(renumbered(messages[asked + 1 :])),
         label=row.chosen("reward", {1.0: True, 0.0: False}),
     )
 

@@ -25,7 +25,7 @@ help:
 	@echo 'make demo           set everything up, then solve real questions with a local model and a local judge'
 	@echo 'make demo Q="..."   the same with your own question (in single quotes if it holds a dollar sign)'
 	@echo 'make test           set everything up, then run the tests'
-	@echo 'make test-vllm      set vLLM up for the CPU in .venv-vllm (3.5 GB), then test the judge through it and print figures'
+	@echo 'make test-vllm      set vLLM up in .venv-vllm (CPU, 3.5 GB), then test the judge through it and print figures'
 	@echo 'make lint           set everything up, then check style and types'
 	@echo 'make bench          set everything up, then measure import time and the overhead of the loop'
 	@echo 'make clean          remove .venv, .venv-vllm, build outputs and caches'
@@ -43,7 +43,7 @@ test: $(DEV)
 
 test-vllm: $(DEV) $(VLLM)
 	@echo '==> pytest -m vllm'
-	@.venv/bin/python -m pytest -q -m vllm tests/sdk/vllm
+	@.venv/bin/python -m pytest -q -m vllm --timeout 900 tests/sdk/vllm
 
 lint: $(DEV)
 	@echo '==> ruff check'

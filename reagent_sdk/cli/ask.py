@@ -24,6 +24,7 @@ Examples:
   reagent ask "What is 17 * 23?"
   reagent ask "..." --model openai/gpt-5 --judge http://127.0.0.1:8001/v1
   reagent ask "..." --accept 0.8 --rounds 3 --max-usd 0.05 --max-seconds 60
+  reagent ask "..." --judge calibrated:judge.json --floor 0.3
   reagent ask "..." --model openai/gpt-5 --tools search,browse,python
   cat question.txt | reagent ask - --json | jq -r .answer
 """
@@ -44,6 +45,10 @@ def ask(  # noqa: PLR0913 - each is an option of the command line
         typer.Option(metavar="X|gate|none", help="Stop at this score; `gate` takes the judge's own, if it ships one."),
     ] = "gate",
     keep: Annotated[Literal["best", "last"], typer.Option(help="The attempt to return.")] = "best",
+    floor: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, metavar="X", help="Abstain below this score: no answer on stdout, exit code 3."),
+    ] = None,
     max_calls: Annotated[int | None, typer.Option(min=1, metavar="N", help="Limit of the run: model calls.")] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, metavar="N", help="Limit of the run: tokens.")] = None,
     max_usd: Annotated[float | None, typer.Option(metavar="N", help="Limit of the run: US dollars.")] = None,
@@ -63,7 +68,7 @@ def ask(  # noqa: PLR0913 - each is an option of the command line
     if log is not None and no_log:
         raise InvalidInput("--log and --no-log exclude each other")
     text = _question(question)
-    policy = _policy(rounds, accept, keep)
+    policy = _policy(rounds, accept, keep, floor)
     budget = _budget(max_calls, max_tokens, max_usd, max_seconds)
     path = None if no_log else writable_log(log or home.runs_file())
     try:
@@ -91,7 +96,7 @@ async def _solve(
 
 
 def _report(run: Run, log: Path | None, *, as_json: bool) -> None:
-    from reagent_sdk.run import StopReason
+    from reagent_sdk.run import RunStatus, StopReason
 
     shown = console(stderr=True)
     if log is not None:
@@ -99,7 +104,11 @@ def _report(run: Run, log: Path | None, *, as_json: bool) -> None:
     if run.stop is StopReason.JUDGE_FAILED:
         exits.warn("the judge failed; the answer is the draft it could not judge")
     if as_json:
-        write_json({"answer": run.answer, "score": run.score, "log": log, "run": run})
+        write_json({"answer": run.answer, "score": run.score, "status": run.status, "log": log, "run": run})
+    if run.status is RunStatus.ABSTAINED:
+        exits.complain(f"abstained: the best attempt scored {run.score:.2f}, below the floor of {run.floor:.2f}")
+        raise typer.Exit(exits.UNAVAILABLE)
+    if as_json:
         return
     if is_live():
         shown.print()
@@ -116,19 +125,19 @@ def _question(given: str) -> str:
     return text
 
 
-def _policy(rounds: int, accept: str, keep: Literal["best", "last"]) -> Policy:
+def _policy(rounds: int, accept: str, keep: Literal["best", "last"], floor: float | None) -> Policy:
     from reagent_sdk.errors import InvalidInput
     from reagent_sdk.policy import Policy
 
     if accept in ("gate", "none"):
-        return Policy(rounds=rounds, accept="gate" if accept == "gate" else None, keep=keep)
+        return Policy(rounds=rounds, accept="gate" if accept == "gate" else None, keep=keep, floor=floor)
     try:
         threshold = float(accept)
     except ValueError:
         threshold = -1.0
     if not 0 <= threshold <= 1:
         raise InvalidInput(f"--accept is {accept!r}; write a number from 0 to 1, `gate` or `none`")
-    return Policy(rounds=rounds, accept=threshold, keep=keep)
+    return Policy(rounds=rounds, accept=threshold, keep=keep, floor=floor)
 
 
 def _budget(calls: int | None, tokens: int | None, usd: float | None, seconds: float | None) -> Budget:

@@ -3,7 +3,7 @@
 0    done; also when only the judge failed and a draft could be kept
 1    anything else that went wrong, such as a full disk
 2    bad input: options, files, names
-3    the judge or the model is unavailable, or there is no answer
+3    the judge or the model is unavailable, or there is no answer worth giving
 130  interrupted with Ctrl-C
 """
 
@@ -74,6 +74,7 @@ def code_of(error: Exception) -> int:
         errors.WeightsUnavailable,
         errors.MissingExtra,
         errors.JudgeFailed,
+        errors.LowScore,
         errors.AgentError,
         errors.BudgetExceeded,
     )

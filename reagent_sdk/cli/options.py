@@ -9,11 +9,14 @@ from typing import Annotated, TypeAlias
 import typer
 
 SPEC_FORMS = "local, local:NAME_OR_PATH, http://HOST:PORT/v1[#MODEL], hf:NAME_OR_PATH or provider/model"
+COMPOSED_FORMS = "first:A|B, mean:A|B, median:5*A, min:A|B, calibrated:FILE"
 
 JudgeOption: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        "--judge", metavar="SPEC", help=f"The judge: {SPEC_FORMS}. Without it $REAGENT_JUDGE, else the local model."
+        "--judge",
+        metavar="SPEC",
+        help=f"The judge: {SPEC_FORMS}; composed: {COMPOSED_FORMS}. Without it $REAGENT_JUDGE, else the local model.",
     ),
 ]
 ModelOption: TypeAlias = Annotated[str, typer.Option("--model", metavar="SPEC", help=f"The model: {SPEC_FORMS}.")]

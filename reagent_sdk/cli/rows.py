@@ -29,8 +29,15 @@ def verdict_rows(verdict: Verdict, *, whole: bool = False) -> list[tuple[str, Te
         reason = clean(verdict.reason) if whole else one_line(verdict.reason)
         return [("verdict", Text(f"{verdict.status}: {reason}", style="yellow"))]
     rows = [("score", score_text(verdict.score))]
+    if verdict.scores:
+        each = ", ".join(f"{score:.2f}" for score in verdict.scores)
+        rows.append(("", Text(f"of {each}: spread {verdict.spread:.2f}", style="dim")))
+    if verdict.bare_score is not None:
+        rows.append(("", Text(f"the judge itself said {verdict.bare_score:.2f}", style="dim")))
     if verdict.critique:
         rows.append(("critique", Text(clean(verdict.critique) if whole else shortened(verdict.critique))))
+    if verdict.leaks:
+        rows.append(("leaks", Text("the critique gives an answer away", style="yellow")))
     return rows
 
 

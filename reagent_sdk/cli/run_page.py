@@ -19,6 +19,7 @@ def print_run(screen: Console, run: Run, *, analysis: bool) -> None:
         ("when", f"{run.started_at.astimezone():%Y-%m-%d %H:%M:%S %Z}, {run.seconds:.1f} s"),
         ("judge", one_line(run.judge)),
         ("policy", _policy(run)),
+        ("status", run.status.value),
         ("question", clean(run.task.question).strip()),
     ]
     for label, text in rows:
@@ -58,4 +59,6 @@ def _print_attempt(screen: Console, attempt: Attempt, *, chosen: bool, analysis:
 def _policy(run: Run) -> str:
     accept = "never" if run.threshold is None else f"at {run.threshold:.2f}"
     revisions = "1 revision" if run.policy.rounds == 1 else f"{run.policy.rounds} revisions"
-    return f"{revisions} at most, accepts early {accept}, keeps the {run.policy.keep}"
+    marks = "" if run.revise_below is None else f", revises below {run.revise_below:.2f}"
+    marks += "" if run.floor is None else f", abstains below {run.floor:.2f}"
+    return f"{revisions} at most, accepts early {accept}{marks}, keeps the {run.policy.keep}"

@@ -18,7 +18,7 @@ from reagent_sdk.judges.ensemble import Combine, EnsembleJudge
 from reagent_sdk.judges.fallback import FallbackJudge
 from reagent_sdk.judges.model import ModelJudge
 
-FORMS = "first:A|B, mean:A|B, median:5*A, min:A|B or calibrated:FILE"
+FORMS = "first:A|B, mean:A|B, median:5*A, min:A|B, calibrated:FILE"
 
 
 def composed(spec: str, make: Callable[[str], Judge]) -> Judge | None:

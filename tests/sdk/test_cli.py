@@ -101,6 +101,7 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
         (["ask", "q", "--accept", "1.5"], "--accept is '1.5'; write a number from 0 to 1"),
         (["ask", "q", "--accept", "nan"], "--accept"),
         (["ask", "q", "--keep", "worst"], "--keep"),
+        (["ask", "q", "--floor", "1.5"], "--floor"),
         (["ask", "q", "--max-usd", "-0.5"], "--max-usd is -0.5; write a number greater than 0"),
         (["ask", "q", "--max-seconds", "inf"], "--max-seconds"),
         (["ask", "q", "--max-calls", "0"], "--max-calls"),
@@ -221,6 +222,20 @@ def test_tools_that_cannot_be_had_say_why(words: list[str], says: str) -> None:
     assert result.exit_code == 2
     assert says in result.stderr
     assert "\n" not in result.stderr.strip()
+
+
+def test_ask_abstains_below_the_floor(reagent_home: Path) -> None:
+    with ChatServer(judge_or_agent(0.4)) as server:
+        words = ["ask", "What is 6 * 7?", "--model", server.base_url, "--judge", server.base_url, "--rounds", "0"]
+        fine = reagent(*words, "--floor", "0.4")
+        low = reagent(*words, "--floor", "0.5")
+        told = reagent(*words, "--floor", "0.5", "--json")
+    assert (fine.exit_code, fine.stdout) == (0, "42\n")
+    assert (low.exit_code, low.stdout) == (3, "")
+    assert "error: abstained: the best attempt scored 0.40, below the floor of 0.50" in low.stderr
+    assert (told.exit_code, json.loads(told.stdout)["status"]) == (3, "abstained")
+    run = json.loads(told.stdout)["run"]
+    assert "abstains below 0.50" in " ".join(reagent("runs", "show", run["id"]).stdout.split())
 
 
 def test_ask_takes_its_question_from_stdin_and_the_judge_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -30,13 +29,4 @@ def smollm_hf(smollm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("hf") / "smollm2-135m-instruct"
     convert(smollm, folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """Real public data, which is not part of the repository."""
-    folder = Path(os.environ.get("REAGENT_DATA") or Path(__file__).parents[3] / "shared" / "data")
-    if not folder.is_dir():
-        pytest.skip(f"no data at {folder}; set REAGENT_DATA to a folder that holds the public data sets")
     return folder

@@ -96,6 +96,8 @@ def files_of(folder: Path, pattern: str, dataset: str) -> list[Path]:
     Raises:
         InvalidInput: there are none.
     """
+    if not folder.exists():
+        raise InvalidInput(f"there is no {folder}; pass the folder with the files of {dataset}")
     if folder.is_file():
         return [folder]
     for place in (folder, folder / dataset):

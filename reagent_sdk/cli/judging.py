@@ -27,14 +27,14 @@ async def judge_all(
         WeightsUnavailable: a local judge that cannot be loaded.
         MissingExtra: a judge that needs an extra.
     """
-    state = _State()
+    patience = Patience(max(PATIENCE, concurrency))
 
     async def work() -> None:
         for record in records:  # shared by all workers: each takes the next one
-            verdict = await _judge(judge, record)
+            verdict = await judge_record(judge, record)
             keep(record, verdict)
-            state.heard(verdict)
-            if state.hopeless(max(PATIENCE, concurrency)):
+            patience.heard(verdict)
+            if patience.over:
                 return
 
     workers = [asyncio.ensure_future(work()) for _ in range(concurrency)]
@@ -44,25 +44,38 @@ async def judge_all(
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
-    return not state.hopeless(max(PATIENCE, concurrency))
+    return not patience.over
 
 
-class _State:
-    def __init__(self) -> None:
+class Patience:
+    """Ends when the judge was unavailable from the beginning, `limit` times."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._failed = 0
         self._answered = False
 
     def heard(self, verdict: Verdict) -> None:
+        """Takes note of a verdict."""
         if verdict.status is VerdictStatus.UNAVAILABLE:
             self._failed += 1
         else:
             self._answered = True
 
-    def hopeless(self, patience: int) -> bool:
-        return not self._answered and self._failed >= patience
+    @property
+    def over(self) -> bool:
+        """Whether to give the judge up."""
+        return not self._answered and self._failed >= self._limit
 
 
-async def _judge(judge: Judge, record: Record) -> Verdict:
+async def judge_record(judge: Judge, record: Record) -> Verdict:
+    """The verdict on one record, also when the judge breaks on it.
+
+    Raises:
+        WeightsUnavailable: a local judge that cannot be loaded.
+        MissingExtra: a judge that needs an extra.
+        InvalidInput: a judge that cannot work at all.
+    """
     try:
         return await judge.judge(record.task, record.trajectory)
     except (WeightsUnavailable, MissingExtra, InvalidInput):

@@ -6,8 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 from pydantic import ValidationError
 
@@ -33,17 +32,37 @@ class Record:
     trajectory: Trajectory
 
 
-def read_records(lines: Iterable[bytes], source: str) -> Iterator[Record | None]:
+@dataclass(frozen=True)
+class Row:
+    """One stored trajectory as it stands in its file, with the id that it has there."""
+
+    id: str
+    line: int
+    text: bytes
+
+
+class Seen(Protocol):
+    """The line of each id so far: a dict, or something like it that is not held in memory."""
+
+    def __contains__(self, key: str, /) -> bool: ...
+
+    def __getitem__(self, key: str, /) -> int: ...
+
+    def __setitem__(self, key: str, line: int, /) -> None: ...
+
+
+def read_records(lines: Iterable[bytes], source: str, seen: Seen | None = None) -> Iterator[Record | None]:
     """The records in order; None for a run that holds no attempt and so nothing to judge. Blank lines are passed over.
 
     Args:
         lines: the file, line by line.
         source: its name, for messages.
+        seen: takes down the ids; a dict in memory by default.
 
     Raises:
         InvalidInput: a line is malformed or repeats an id; the message names file and line.
     """
-    seen: dict[str, int] = {}
+    seen = {} if seen is None else seen
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -58,6 +77,23 @@ def read_records(lines: Iterable[bytes], source: str) -> Iterator[Record | None]
             raise InvalidInput(f"{source}, line {number}: {error}") from None
         seen[key] = number
         yield None if task_and_work is None else Record(key, number, *task_and_work)
+
+
+def read_row(row: Row, source: str) -> Record:
+    """The record in a line whose id is known, from a check of the whole file before.
+
+    Raises:
+        InvalidInput: the line is not what it was then.
+    """
+    try:
+        data = _object(row.text)
+        work, own_id = _read(data), _own_id(data)
+        same = row.id == own_id if own_id else row.id.startswith(_digest(row.text))
+    except InvalidInput:
+        work, same = None, False
+    if work is None or not same:
+        raise InvalidInput(f"{source}, line {row.line} was changed since the file was checked; run it again to go on")
+    return Record(row.id, row.line, *work)
 
 
 def _object(line: bytes) -> dict[str, Any]:
@@ -81,14 +117,18 @@ def _own_id(data: dict[str, Any]) -> str | None:
     return str(given)
 
 
-def _content_id(line: bytes, seen: dict[str, int]) -> str:
+def _content_id(line: bytes, seen: Seen) -> str:
     """An id that stays the same when other lines come or go, so that a resumed run finds its place."""
-    digest = hashlib.sha256(line.strip()).hexdigest()[:16]
+    digest = _digest(line)
     key, copy = digest, 1
     while key in seen:
         copy += 1
         key = f"{digest}-{copy}"
     return key
+
+
+def _digest(line: bytes) -> str:
+    return hashlib.sha256(line.strip()).hexdigest()[:16]
 
 
 def _read(data: dict[str, Any]) -> tuple[Task, Trajectory] | None:
@@ -140,43 +180,3 @@ def _asked_at(messages: tuple[Message, ...], question: str | None) -> int | None
         if message.role == "user" and text and (question is None or text == question.strip()):
             return index
     return None
-
-
-class RecordFile:
-    """A file of records that is read twice: to check all of it, then to judge it.
-
-    Args:
-        file: the file, at its beginning, able to go back there.
-        name: its name, for messages.
-        limit: how many records to judge at most.
-    """
-
-    def __init__(self, file: BinaryIO, name: str, limit: int | None = None) -> None:
-        self._file = file
-        self._name = name
-        self._limit = limit
-        self.empty_runs = 0
-        self.ids: list[str] = []
-
-    def check(self) -> None:
-        """Reads every line, also beyond the limit; then `ids` names the records to judge.
-
-        Raises:
-            InvalidInput: a line is malformed.
-        """
-        self._file.seek(0)
-        for record in read_records(self._file, self._name):
-            if record is None:
-                self.empty_runs += 1
-            elif self._limit is None or len(self.ids) < self._limit:
-                self.ids.append(record.id)
-
-    def records(self) -> Iterator[Record]:
-        """The records to judge.
-
-        Raises:
-            InvalidInput: the file was changed meanwhile.
-        """
-        self._file.seek(0)
-        found = (record for record in read_records(self._file, self._name) if record is not None)
-        return islice(found, self._limit)

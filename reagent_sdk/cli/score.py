@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal, cast
 
 import typer
 
@@ -18,6 +18,7 @@ from reagent_sdk.cli.options import JsonOption, JudgeOption, judge_spec
 from reagent_sdk.cli.terminal import console, write_json
 
 if TYPE_CHECKING:
+    from reagent_sdk.cli.scoring import Engine
     from reagent_sdk.cli.tally import Tally
 
 EXAMPLES = """\b
@@ -32,39 +33,79 @@ Examples:
   reagent score trajectories.jsonl --out verdicts.jsonl
   reagent score runs.jsonl --judge http://127.0.0.1:8001/v1 --concurrency 32
   jq -c 'select(.ok)' all.jsonl | reagent score - | jq .verdict.score
+  reagent score many.jsonl verdicts.jsonl --engine ray --workers 8 --concurrency 64
 """
 
+_WORKERS = 2
 
-def score(
+
+def score(  # noqa: PLR0913 - one for each option of the command
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The records; `-` reads them from stdin.")],
+    verdicts: Annotated[Path | None, typer.Argument(metavar="OUT", help="The same as --out.")] = None,
     judge: JudgeOption = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Append the verdicts to this file; records that are in it are skipped."),
     ] = None,
-    concurrency: Annotated[int, typer.Option(min=1, metavar="N", help="Verdicts under way at a time.")] = 4,
+    concurrency: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Verdicts under way at a time, in each worker.")
+    ] = 4,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only the first N records.")] = None,
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option(help="Judge in this process, or in worker processes on Ray.")
+    ] = "local",
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help=f"Worker processes on Ray, {_WORKERS} by default.")
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="A Ray cluster: auto, HOST:PORT or ray://HOST:PORT. Else one is started."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Judge stored trajectories, one JSON object a line, and write one verdict a line.
 
     The whole file is checked before anything is judged. Verdicts go to stdout or, with --out, to a file; run the same
-    command again to go on after an interruption. The summary is printed last, with --out and --json as JSON.
+    command again to go on after an interruption, with either engine. The summary is printed last, with --out and
+    --json as JSON.
     """
-    from reagent_sdk.cli.records import RecordFile
+    from reagent_sdk.cli.record_file import RecordFile
     from reagent_sdk.cli.scoring import score_records
 
     spec = judge_spec(judge)
-    out = out.expanduser() if out else None
+    out = _out_file(verdicts, out)
+    judging = _engine(engine, spec, concurrency, workers, ray_address)
     try:
-        with _opened(file, out) as source:
-            records = RecordFile(source, "stdin" if str(file) == "-" else str(file), limit)
-            tally = asyncio.run(score_records(records, spec, out, concurrency=concurrency))
+        with (
+            _opened(file, out) as source,
+            RecordFile(source, "stdin" if str(file) == "-" else str(file), limit) as records,
+        ):
+            tally = asyncio.run(score_records(records, spec, out, judging))
     except KeyboardInterrupt:
         exits.complain("interrupted" + (f"; what is judged is in {out}, run it again to go on" if out else ""))
         raise typer.Exit(exits.INTERRUPTED) from None
     _summarise(tally, on_stderr=out is None, as_json=as_json and out is not None)
     _judge_failures(tally, resumable=out is not None)
+
+
+def _out_file(argument: Path | None, option: Path | None) -> Path | None:
+    from reagent_sdk.errors import InvalidInput
+
+    if argument is not None and option is not None:
+        raise InvalidInput(f"the verdicts go either to {argument} or to --out {option}; pass one of them")
+    out = argument or option
+    return out.expanduser() if out else None
+
+
+def _engine(name: str, spec: str, concurrency: int, workers: int | None, address: str | None) -> Engine:
+    from reagent_sdk.cli.scoring import local_engine, ray_engine
+    from reagent_sdk.errors import InvalidInput
+
+    if name == "ray":
+        return ray_engine(spec, workers or _WORKERS, concurrency, address)
+    if workers is not None or address is not None:
+        raise InvalidInput("--workers and --ray-address are for --engine ray")
+    return local_engine(concurrency)
 
 
 def _summarise(tally: Tally, *, on_stderr: bool, as_json: bool) -> None:

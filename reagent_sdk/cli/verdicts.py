@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,28 +36,32 @@ class Earlier:
     """What an existing file holds already.
 
     Attributes:
-        ids: records that need no further verdict.
-        tally: counts of their verdicts.
+        tally: counts of the verdicts that stay.
         again: verdicts to drop because the judge was unavailable for them.
+        doubled: verdicts to drop because their id has one already, as two processes at one file leave them.
         torn: the last line breaks off, as a killed process leaves it.
         open_end: the last line has no end; what is appended would run into it.
     """
 
-    ids: frozenset[str] = frozenset()
     tally: Tally = field(default_factory=Tally)
     again: int = 0
+    doubled: int = 0
     torn: bool = False
     open_end: bool = False
 
 
-def read_earlier(path: Path, judge: str) -> Earlier:
+def read_earlier(path: Path, judge: str, heard: Callable[[str, int], bool]) -> Earlier:
     """Looks through an existing file; it is left as it is.
+
+    Args:
+        path: the file.
+        judge: name of the judge that goes on.
+        heard: takes the id and the line of each verdict that stays; False says that the id has one already.
 
     Raises:
         InvalidInput: it holds something else than verdicts, or those of another judge.
     """
-    ids: set[str] = set()
-    tally, again, torn, whole = Tally(), 0, False, True
+    tally, again, doubled, torn, whole = Tally(), 0, 0, False, True
     for number, line, whole in _lines(path):
         scored = _parse(line)
         if scored is None:
@@ -71,19 +75,20 @@ def read_earlier(path: Path, judge: str) -> Earlier:
                 f"{path} holds verdicts of the judge {scored.verdict.judge!r}, not of {judge!r}, and scores of "
                 "different judges cannot be compared; pass another file as --out"
             )
-        else:
-            ids.add(scored.id)
+        elif heard(scored.id, number):
             tally.add(scored.verdict, now=False)
-    return Earlier(frozenset(ids), tally, again, torn, open_end=not whole)
+        else:
+            doubled += 1
+    return Earlier(tally, again, doubled, torn, open_end=not whole)
 
 
-def repair(path: Path) -> None:
-    """Rewrites the file without its torn end and without verdicts of an unavailable judge, in one step."""
+def repair(path: Path, stays: Callable[[str, int], bool]) -> None:
+    """Rewrites the file in one step, with only those verdicts of which `stays`, given id and line, says so."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as draft:
         try:
-            for _, line, _ in _lines(path):
+            for number, line, _ in _lines(path):
                 scored = _parse(line)
-                if scored is not None and scored.verdict.status is not VerdictStatus.UNAVAILABLE:
+                if scored is not None and stays(scored.id, number):
                     draft.write(line.rstrip(b"\n") + b"\n")
             draft.close()
             os.chmod(draft.name, path.stat().st_mode & 0o777)
@@ -114,7 +119,11 @@ class VerdictFile:
 
     def add(self, record: Record, verdict: Verdict) -> None:
         """Writes one verdict."""
-        text = as_json(Scored(id=record.id, line=record.line, verdict=verdict)) + "\n"
+        self.write(Scored(id=record.id, line=record.line, verdict=verdict))
+
+    def write(self, scored: Scored) -> None:
+        """Writes one line."""
+        text = as_json(scored) + "\n"
         if self._file is not None:
             self._file.write(text.encode())
         elif self._stream is not None:

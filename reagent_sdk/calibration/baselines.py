@@ -3,8 +3,9 @@
 Each returns out-of-fold probabilities: the rows of a group (a question) are predicted by a model that was fitted on
 other groups only. They had labels to learn from; a judge that was never trained on such labels had none.
 
-The pooled AUROC of out-of-fold constants is below 0.5, because the fold with more right work has the lower base rate
-around it. A constant ranks nothing: report 0.5 for it.
+The folds have different base rates, and the fold with more right work has the lower one around it. Out-of-fold
+guesses, pooled as they are, therefore rank backwards: words that tell nothing get an AUROC near 0.3 with 30 labels. For
+figures of ranking take them relative to the base rate, see :func:`relative`.
 """
 
 from __future__ import annotations
@@ -64,6 +65,21 @@ def constant(labels: Labels, groups: Groups, *, seed: int = 0) -> Scores:
     for fit, held_out in group_folds(groups, seed=seed):
         guessed[held_out] = labels[fit].mean()
     return guessed
+
+
+def relative(guessed: Scores, constants: Scores) -> Scores:
+    """Out-of-fold guesses without the base rates of their folds, (n,) in [0, 1]: for ranking, no probabilities.
+
+    The odds of a guess are divided by those of the constant; a guess that is the constant becomes 0.5.
+
+    Args:
+        guessed: probabilities of `length` or `bag_of_words`, (n,).
+        constants: those of `constant` for the same labels, groups and seed, (n,).
+    """
+    least = 1e-12
+    near, base = np.clip(guessed, least, 1 - least), np.clip(constants, least, 1 - least)
+    odds: Scores = near / (1 - near) * (1 - base) / base
+    return odds / (1 + odds)
 
 
 def length(texts: Sequence[str], labels: Labels, groups: Groups, *, seed: int = 0) -> Scores:

@@ -45,19 +45,23 @@ class Labelled:
 
     Attributes:
         id: of the record, the run or the row.
+        line: number of its line, from 1.
         label: whether it is right.
         group: the question it belongs to.
         revised: whether the same task was right after a revision; None where nobody knows.
         record: the work; None for a row that holds a score and no work.
         verdict: what a judge said of it already; None where it is to be judged.
+        scored_row: the row carries its score, or null for a judge that gave none, and is not judged again.
     """
 
     id: str
+    line: int
     label: bool
     group: str
     revised: bool | None = None
     record: Record | None = None
     verdict: Verdict | None = None
+    scored_row: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,12 +70,14 @@ class LabelledWork:
 
     Attributes:
         rows: the labelled work, in the order of the file.
+        lines: the file's lines as the reader of records takes them.
         unlabelled: ids of work without a label.
         unmatched: ids of labels without work.
         empty_runs: how many runs hold no attempt.
     """
 
     rows: tuple[Labelled, ...]
+    lines: tuple[bytes, ...] = ()
     unlabelled: tuple[str, ...] = ()
     unmatched: tuple[str, ...] = ()
     empty_runs: int = 0
@@ -108,7 +114,7 @@ def read_labelled(path: Path, labels: Mapping[str, Label] | None = None) -> Labe
     """
     labels, lines = labels or {}, _lines(path)
     given = dict(_objects(lines, path))
-    plain = (_record_line(line, given.get(number)) for number, line in enumerate(lines, start=1))
+    plain = tuple(_record_line(line, given.get(number)) for number, line in enumerate(lines, start=1))
     records = list(read_records(plain, str(path)))
     record_at = {one.line: one for one in records if one is not None}
     rows: list[Labelled] = []
@@ -118,7 +124,7 @@ def read_labelled(path: Path, labels: Mapping[str, Label] | None = None) -> Labe
         if number not in record_at and "score" not in data:
             continue  # a run without an attempt
         with _located(path, number):
-            row = _row(data, record_at.get(number), labels)
+            row = _row(number, data, record_at.get(number), labels)
             key = row if isinstance(row, str) else row.id
             if key in seen:
                 raise InvalidInput(f"the id {key!r} is that of line {seen[key]} already; ids must differ")
@@ -128,7 +134,8 @@ def read_labelled(path: Path, labels: Mapping[str, Label] | None = None) -> Labe
         else:
             rows.append(row)
     unmatched = tuple(key for key in labels if key not in seen)
-    return LabelledWork(tuple(rows), tuple(unlabelled), unmatched, empty_runs=sum(one is None for one in records))
+    empty_runs = sum(one is None for one in records)
+    return LabelledWork(tuple(rows), plain, tuple(unlabelled), unmatched, empty_runs)
 
 
 def data_sha256(rows: Iterable[tuple[str, float, bool]]) -> str:
@@ -159,7 +166,7 @@ def _is_run(data: dict[str, Any]) -> bool:
     return "attempts" in data and "task" in data
 
 
-def _row(data: dict[str, Any], record: Record | None, labels: Mapping[str, Label]) -> Labelled | str:
+def _row(number: int, data: dict[str, Any], record: Record | None, labels: Mapping[str, Label]) -> Labelled | str:
     """One piece of work with its label; only its id where it has none."""
     key = record.id if record else own_id(data)
     if key is None:
@@ -173,7 +180,7 @@ def _row(data: dict[str, Any], record: Record | None, labels: Mapping[str, Label
     given = [one.group for one in (there, here) if one and one.group is not None]
     group = given[0] if given else record.task.question if record else key
     verdict = _verdict_of_run(data) if _is_run(data) else _verdict_of_row(data) if "score" in data else None
-    return Labelled(key, label.right, group, label.revised, record, verdict)
+    return Labelled(key, number, label.right, group, label.revised, record, verdict, "score" in data)
 
 
 def _verdict_of_run(data: dict[str, Any]) -> Verdict | None:

@@ -1,0 +1,111 @@
+"""Prints what the comparison of the engines found."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+
+from reagent_benchmarks.engine_findings import Findings
+from reagent_benchmarks.engine_replies import Side
+
+
+def report(findings: Findings, console: Console) -> None:
+    """Prints three tables and how to read them."""
+    console.print(_verdicts(findings), _texts(findings), _digits(findings), sep="\n")
+    console.print(
+        "A parting is the first token at which two replies differ. It is arithmetic when both engines, asked for the "
+        "probabilities at that very place after the very same tokens, each prefer their own token; the margin is how "
+        "much the reference prefers its own, in nats. All files hold the same numbers as weights, so what is left is "
+        "the order of sums and, for the packed file, the rounding of what its packed weights are multiplied with.",
+        highlight=False,
+    )
+
+
+def _rows(findings: Findings) -> Iterable[tuple[Side, str]]:
+    return ((side, mode) for mode in ("grammar", "free") for side in findings.sides if mode in side.modes)
+
+
+def _verdicts(findings: Findings) -> Table:
+    table = Table(
+        "engine", "mode", "verdicts", "mean score", "s a verdict", "tokens/s", "prompt cached", title="verdicts"
+    )
+    for side, mode in _rows(findings):
+        replies = findings.replies[side.name, mode]
+        statuses = Counter(str(reply.status) for reply in replies)
+        prompt = sum(reply.prompt_tokens for reply in replies)
+        table.add_row(
+            side.name,
+            mode,
+            ", ".join(f"{count} {status}" for status, count in statuses.most_common()),
+            _mean(reply.score for reply in replies if reply.score is not None),
+            f"{statistics.median(reply.seconds for reply in replies):.1f}",
+            f"{sum(reply.tokens for reply in replies) / sum(reply.seconds for reply in replies):.0f}",
+            f"{sum(reply.cached_tokens for reply in replies) / prompt:.0%}",
+        )
+    return table
+
+
+def _texts(findings: Findings) -> Table:
+    columns = ("same prompt", "same reply", "same status", "scored by both", "mean difference", "parted after")
+    table = Table("engine", "mode", "compared with", *columns, "arithmetic", "margin (largest)", title="replies")
+    for side, mode in _rows(findings):
+        reference = findings.reference(mode)
+        if side is reference:
+            continue
+        pairs = list(zip(findings.replies[side.name, mode], findings.replies[reference.name, mode], strict=True))
+        gaps = [abs(a.score - b.score) for a, b in pairs if a.score is not None and b.score is not None]
+        partings = findings.partings.get((side.name, mode), [])
+        margins = [found.theirs for found in partings if found.theirs is not None]
+        table.add_row(
+            side.name,
+            mode,
+            reference.name,
+            f"{findings.same_prompts[side.name]} of {len(pairs)}",
+            f"{sum(a.text == b.text for a, b in pairs)} of {len(pairs)}",
+            f"{sum(a.status == b.status for a, b in pairs)} of {len(pairs)}",
+            str(len(gaps)),
+            _mean(gaps),
+            f"{statistics.median(found.at for found in partings):.0f} tokens" if partings else "-",
+            f"{sum(found.arithmetic for found in partings)} of {len(partings)}",
+            f"{statistics.median(margins):.4f} ({max(margins):.4f})" if margins else "-",
+        )
+    return table
+
+
+def _digits(findings: Findings) -> Table:
+    """The first decimal of the score after one and the same verdict text."""
+    title = "first decimal of the score after the same text, compared with " + findings.sides[0].name
+    table = Table(
+        "engine", "largest difference, nats", "expected score", "difference, mean (largest)", "correlation", title=title
+    )
+    base = findings.odds[findings.sides[0].name]
+    means = [_expected(odds) for odds in base]
+    for side in findings.sides:
+        mine = findings.odds[side.name]
+        expected = [_expected(odds) for odds in mine]
+        pairs = [pair for one, other in zip(mine, base, strict=True) for pair in zip(one, other, strict=True)]
+        nats = [abs(a - b) for a, b in pairs if math.isfinite(a) and math.isfinite(b)]
+        gaps = [abs(a - b) for a, b in zip(expected, means, strict=True)]
+        table.add_row(
+            side.name,
+            f"{max(nats):.5f}",
+            f"{statistics.mean(expected):.4f} (sd {statistics.pstdev(expected):.4f})",
+            f"{statistics.mean(gaps):.5f} ({max(gaps):.5f})",
+            f"{statistics.correlation(expected, means):.5f}" if len(means) > 1 else "-",
+        )
+    return table
+
+
+def _expected(odds: list[float]) -> float:
+    """The mean of a first decimal with these log-probabilities, as a score."""
+    return sum(digit / 10 * math.exp(logprob) for digit, logprob in enumerate(odds))
+
+
+def _mean(values: Iterable[float]) -> str:
+    known = list(values)
+    return f"{statistics.mean(known):.3f}" if known else "-"

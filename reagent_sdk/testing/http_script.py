@@ -24,7 +24,11 @@ FaultKind: TypeAlias = Literal[
     "truncated_body",
     "wrong_content_type",
     "huge",
+    "trickle",
 ]
+
+_DRIP = 0.05
+"""Seconds between two bytes of a trickle."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ class Fault:
         retry_after: value of its `Retry-After` header.
         payload: its body; by default an error in the OpenAI format.
         n_bytes: size of a "huge" reply.
+        seconds: how long a "trickle" takes.
     """
 
     kind: FaultKind
@@ -85,6 +90,7 @@ class Fault:
     retry_after: float | str | None = None
     payload: str | Mapping[str, Any] | None = None
     n_bytes: int = 0
+    seconds: float = 0.0
 
     @classmethod
     def status(
@@ -127,6 +133,11 @@ class Fault:
     def huge(cls, n_bytes: int) -> Fault:
         """A well-formed reply with a text of this many bytes, sent in chunks."""
         return cls("huge", n_bytes=n_bytes)
+
+    @classmethod
+    def trickle(cls, seconds: float) -> Fault:
+        """A 200 whose body comes byte by byte for so long, never falls silent, and then ends without being JSON."""
+        return cls("trickle", seconds=seconds)
 
 
 async def send_reply(request: web.Request, reply: Reply, model: str) -> web.StreamResponse:
@@ -196,6 +207,18 @@ async def _huge(request: web.Request, fault: Fault) -> web.StreamResponse:
     return response
 
 
+async def _trickle(request: web.Request, fault: Fault) -> web.StreamResponse:
+    from aiohttp import web
+
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    await response.prepare(request)
+    for _ in range(max(1, round(fault.seconds / _DRIP))):
+        await response.write(b" ")
+        await asyncio.sleep(_DRIP)
+    await response.write(b"{")
+    return response
+
+
 _SENDERS: Mapping[FaultKind, Callable[[web.Request, Fault], Awaitable[web.StreamResponse]]] = {
     "status": _status,
     "reset_mid_body": _broken_off,
@@ -205,4 +228,5 @@ _SENDERS: Mapping[FaultKind, Callable[[web.Request, Fault], Awaitable[web.Stream
     "invalid_json": _plain,
     "wrong_content_type": _plain,
     "huge": _huge,
+    "trickle": _trickle,
 }

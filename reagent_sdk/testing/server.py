@@ -47,6 +47,7 @@ class ChatServer:
         model: name of the model that is listed.
         owned_by: the engine that `/v1/models` names, such as "vllm" or "llamacpp".
         models_fault: a fault in place of the list of models.
+        port: where to listen, 0 for a free port. A fixed one lets a server come back where another was killed.
 
     Attributes:
         requests: the chat requests that arrived, in order.
@@ -64,6 +65,7 @@ class ChatServer:
         model: str = "test-model",
         owned_by: str = "vllm",
         models_fault: Fault | None = None,
+        port: int = 0,
     ) -> None:
         if not callable(script) and not script:
             raise ValueError("the script is empty; give at least one answer, the last one repeats")
@@ -74,6 +76,7 @@ class ChatServer:
         self._model = model
         self._owned_by = owned_by
         self._models_fault = models_fault
+        self._port = port
         self._disconnected = threading.Event()
         self._started: Future[int] = Future()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -122,7 +125,7 @@ class ChatServer:
         runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.01)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, "127.0.0.1", 0)
+            site = web.TCPSite(runner, "127.0.0.1", self._port)
             await site.start()
             self._loop = asyncio.get_running_loop()
             self._started.set_result(runner.addresses[0][1])

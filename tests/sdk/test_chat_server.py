@@ -156,3 +156,23 @@ def test_a_server_is_used_once() -> None:
         pass
     with pytest.raises(RuntimeError), server:
         pass
+
+
+async def test_a_trickle_never_falls_silent_and_ends_as_no_json() -> None:
+    with ChatServer([Fault.trickle(0.3)]) as server:
+        url = f"{server.base_url}/chat/completions"
+        async with aiohttp.ClientSession() as session, session.post(url, json=ASK) as reply:
+            pieces = [piece async for piece in reply.content.iter_any()]
+    assert reply.status == 200
+    assert b"".join(pieces) == b" " * 6 + b"{"
+    assert len(pieces) > 1
+
+
+async def test_a_server_comes_back_at_the_port_of_another() -> None:
+    with ChatServer(["first"]) as server:
+        port = urlsplit(server.base_url).port
+        assert port
+        await ask(server)
+    with ChatServer(["second"], port=port) as again:
+        assert again.base_url == server.base_url
+        assert (await ask(again))[1]["choices"][0]["message"]["content"] == "second"

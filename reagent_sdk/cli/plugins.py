@@ -44,24 +44,34 @@ def _loaded(point: EntryPoint) -> Any:
         group = point.load()
         if not isinstance(group, typer.Typer):
             raise TypeError(f"{point.value} is not a typer.Typer")
-    except Exception as error:  # whatever a broken package raises on import
-        group = _broken(point, error)
-    root = typer.Typer(add_completion=False, rich_markup_mode=None)  # help in the form of all other commands
-    root.add_typer(group, name=point.name)
-    return get_group(root).commands[point.name]
+        root = _root()
+        root.add_typer(group, name=point.name)
+        return get_group(root).commands[point.name]
+    except Exception as error:  # whatever a broken package raises
+        return _broken(point, error)
 
 
-def _broken(point: EntryPoint, error: Exception) -> typer.Typer:
+def _broken(point: EntryPoint, error: Exception) -> Any:
     """Stands in for a group that cannot be loaded: takes any words and says why."""
     from reagent_sdk.cli.terminal import one_line
     from reagent_sdk.errors import InvalidInput
 
     where = f"the package {point.dist.name}" if point.dist else point.value
     problem = one_line(f"`reagent {point.name}`, which {where} brings, cannot be loaded: {error!r}")
-    app = typer.Typer(help="(cannot be loaded)", invoke_without_command=True)
+    root = _root()
 
-    @app.callback(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+    @root.command(
+        point.name,
+        short_help="(cannot be loaded)",
+        add_help_option=False,
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )
     def complain() -> None:
         raise InvalidInput(problem)
 
-    return app
+    return get_group(root).commands[point.name]
+
+
+def _root() -> typer.Typer:
+    """A group that gives its commands the help of all our commands."""
+    return typer.Typer(add_completion=False, rich_markup_mode=None)

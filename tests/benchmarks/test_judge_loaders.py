@@ -290,5 +290,5 @@ def test_a_malformed_row_is_named(tmp_path: Path, dataset: DataSet, bad: Any, to
 def test_a_folder_without_the_files_is_told_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"holds no files of mint: pass a folder with trajectories_\*.jsonl"):
         load(DataSet.MINT, tmp_path)
-    with pytest.raises(InvalidInput, match="there is no .*nowhere"):
+    with pytest.raises(InvalidInput, match=r"there is no .*nowhere"):
         load(DataSet.MINT, tmp_path / "nowhere")

@@ -12,6 +12,9 @@ from reagent_benchmarks.judging.items import JudgedItem
 from reagent_sdk.calibration import metrics
 from reagent_sdk.calibration.card import Estimate
 
+RESAMPLES = 1000
+"""Draws of a bootstrap."""
+
 NAMES = {
     "auroc": "AUROC",
     "auprc": "AUPRC",
@@ -109,7 +112,7 @@ def always_good(items: Sequence[JudgedItem], *, seed: int = 0) -> dict[str, Esti
 
 def _estimate(statistic: metrics.Statistic, *arrays: NDArray[Any], groups: list[str], seed: int) -> Estimate:
     """A figure with its interval. One question alone gives none: the bootstrap would give one of no width."""
-    found = metrics.bootstrap(statistic, *arrays, groups=groups, seed=seed)
+    found = metrics.bootstrap(statistic, *arrays, groups=groups, resamples=RESAMPLES, seed=seed)
     return found if len(set(groups)) > 1 else Estimate(value=found.value)
 
 

@@ -88,7 +88,7 @@ async def _run(request: Request, loaded: Loaded, items: Sequence[JudgedItem]) ->
     try:
         begin(request.out, plan)
         known = earlier_ids(sidecar, name)
-        complete = await _judge_missing(judges, items, sidecar, known, request.concurrency)
+        complete = await judge_missing(judges, items, sidecar, known, request.concurrency)
     finally:
         for judge in judges:
             await judge.aclose()
@@ -107,7 +107,7 @@ def verdict_id(item: JudgedItem, repeat: int) -> str:
     return item.id if repeat == 0 else f"{item.id}#{repeat}"
 
 
-async def _judge_missing(
+async def judge_missing(
     judges: Sequence[Judge], items: Sequence[JudgedItem], sidecar: Path, known: set[str], concurrency: int
 ) -> bool:
     """Judges what has no verdict; False when the judge was unavailable from the beginning."""

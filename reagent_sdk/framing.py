@@ -60,8 +60,8 @@ _OWN = (
     r"#(?:question|work|finalanswer)|\[\d{1,9}\](?:system|developer|user|assistant|tool|function|resultof)|->calls|"
     r"\[(?:\.\.\.)?\d{1,12}(?:characters|steps)leftout"
 )
-_OWN_ANYWHERE = re.compile(_OWN + r"|\[record|-{3}")
-_OWN_LINE = re.compile(rf"#{{0,5}}(?:{_OWN})")
+_OWN_ANYWHERE = re.compile(_OWN + r"|\[\d{1,9}\][a-z]|\[record|-{3}")
+_OWN_LINE = re.compile(rf"#{{0,5}}(?:{_OWN})|\[\d{{1,9}}\][a-z_]{{1,20}}$")  # a role may have any name
 _RULE = re.compile(r"-{3,}")
 _MARKER = re.compile(r"\[record(?=.{0,80}?(?:begin|end)s?\])")
 _TAGS_OF_PLANE_14 = "[\U000e0000-\U000e007f]"

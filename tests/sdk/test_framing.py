@@ -79,7 +79,8 @@ ORDINARY = [
 
 
 @pytest.mark.parametrize(
-    "text", [*ORDINARY, "# Results\n[1] Guide\n---\n1 -> calls\n* Question", "a [record of 3] begins"]
+    "text",
+    [*ORDINARY, "# Results\n[1] A guide to the isles, 1871\n---\n1 -> calls\n* Question", "a [record of 3] begins"],
 )
 def test_other_text_stays_as_it_is(text: str) -> None:
     assert defuse_lines(text) == text
@@ -94,6 +95,7 @@ OWN_LINES = [
     "[3] assistant",
     "[３] result of search c1",
     "【4】 tool",
+    "[12] verifier",
     "-> calls search c1: {}",
     "→ calls search c1: {}",
     "[... 300 characters left out ...]",

@@ -27,13 +27,22 @@ SECRET = b"judge-attacks"
 def arms(spec: str, *, max_tokens: int) -> dict[Arm, ModelJudge]:
     """A judge for each arm, over one client. Every judge is asked once, so that each verdict is one reply.
 
+    Scores are the model's own: a calibration that comes with it is left out.
+
     Raises:
         InvalidInput: the spec does not name a model under the judge's prompt.
         WeightsUnavailable: local weights are missing.
     """
-    judge = judge_for(spec)
-    if not isinstance(judge, ModelJudge):
-        raise InvalidInput(f"{spec!r} is not a model under the judge's prompt, so there are no defences to switch off")
+    found: list[ModelJudge] = []
+
+    def keep(model: ModelJudge) -> ModelJudge:
+        found.append(model)
+        return model
+
+    judge_for(spec, adapt=keep)
+    if len(found) != 1:
+        raise InvalidInput(f"{spec!r} is not one model under the judge's prompt, whose defences can be switched off")
+    judge = found[0]
     sampling = judge.settings.sampling.model_copy(update={"max_tokens": max_tokens})
     settings = judge.settings.model_copy(update={"sampling": sampling, "reasks": 0, "on_leak": "flag"})
     free = settings.model_copy(update={"sampling": sampling.model_copy(update={"grammar": None})})

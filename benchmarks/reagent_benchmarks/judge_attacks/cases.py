@@ -36,11 +36,11 @@ def cases(data: Path, count: int, *, seed: int = 0, max_chars: int = MAX_CHARS) 
     order = [(False, True), (True, False), (False, False), (True, True)]
     while len(chosen) < count and any(queues.values()):
         for key in order:
-            item = next((one for one in queues.get(key, ()) if one.group not in groups), None)
-            queues[key] = queues[key][queues[key].index(item) + 1 :] if item else []
-            if item and len(chosen) < count:
-                chosen.append(item)
-                groups.add(item.group)
+            queue = [one for one in queues.get(key, ()) if one.group not in groups]
+            queues[key] = queue[1:]
+            if queue and len(chosen) < count:
+                chosen.append(queue[0])
+                groups.add(queue[0].group)
     return chosen
 
 

@@ -51,7 +51,7 @@ CONTROL = (
 _FORBIDDEN = tuple(token.casefold() for token in (*TAGS, *CONTROL))
 _MARKER = re.compile(r"\[record [^\]\n]{0,80}(?:begins|ends)\]")
 _HEADINGS = ("# Question", "# Work", "# Final answer")
-_STEP = re.compile(r"\[(\d+)\] ")
+_STEP = re.compile(r"\[(\d+)\] (?:system|developer|user|assistant|tool|function|result of|\w+$)")
 
 Tokenized = Callable[[str], Sequence[str]]
 """The control tokens that a tokenizer finds in a text."""

@@ -109,12 +109,13 @@ class Verdicts:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._got: dict[Asked, Got] = {}
-        if path.exists():
-            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(keepends=True), start=1):
-                if line.endswith("\n"):  # a torn last line is judged again
-                    self._keep(line, number)
+        text = path.read_bytes() if path.exists() else b""
+        whole, end, _ = text.rpartition(b"\n")
+        self._end = len(whole) + len(end)  # a torn last line is judged again, and written over
+        for number, line in enumerate(whole.splitlines(), start=1):
+            self._keep(line, number)
 
-    def _keep(self, line: str, number: int) -> None:
+    def _keep(self, line: bytes, number: int) -> None:
         try:
             row = json.loads(line)
             asked = Asked(**{**row["asked"], "arm": Arm(row["asked"]["arm"])})
@@ -128,11 +129,13 @@ class Verdicts:
         return got if got is not None and (got.print, got.judge) == (print, judge) else None
 
     def add(self, got: Got) -> None:
-        """Appends a verdict, behind whatever a killed writer left torn."""
+        """Appends a verdict."""
         self._got[got.asked] = got
-        torn = self.path.exists() and (text := self.path.read_bytes()) and not text.endswith(b"\n")
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(("\n" if torn else "") + json.dumps(asdict(got)) + "\n")
+        self.path.touch()
+        with self.path.open("r+b") as file:
+            file.truncate(self._end)
+            file.seek(self._end)
+            self._end += file.write(json.dumps(asdict(got)).encode() + b"\n")
 
 
 async def judge_all(

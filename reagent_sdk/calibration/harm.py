@@ -8,7 +8,7 @@ scores below t" for each t of a grid, and "always revise". The claim to be prove
 
 which is what makes the expected gain, fixed minus broken, positive. The test is the exact sign test on the changed
 pairs (McNemar's exact test, one-sided), and `certify` proves it for all candidates together. Among the proven ones the
-choice is free: it is the largest gain seen.
+choice is free: it is the largest gain seen, and among equal ones the fewest revisions.
 
 "Always" is tested first, with half of the error budget: it is the paper's own rule, and where the agent is weak all
 pairs speak for it. The other candidates follow from lax to strict and share the other half.
@@ -59,33 +59,26 @@ def fit_revision(
     broken, fixed = covers @ cells[:, 0], covers @ cells[:, 1]
     budget = _budget(len(thresholds), confidence)
     passed = certify(broken, broken + fixed, limit=EVEN, budget=budget).passed
-    method = f"exact sign test, fallback over {len(budget)} candidates"
+    rule = RevisionRule(
+        below=0.0,
+        confidence=confidence,
+        pairs=len(values),
+        revised=0,
+        fixed=0,
+        broken=0,
+        method=f"exact sign test, fallback over {len(budget)} candidates",
+    )
     if not passed.any():
         hopeful = bool((fixed > broken).any())
         needed = draws_needed(cells / len(values), covers, len(values), limit=EVEN, budget=budget) if hopeful else None
-        return RevisionRule(
-            below=0.0,
-            confidence=confidence,
-            pairs=len(values),
-            revised=0,
-            fixed=0,
-            broken=0,
-            method=method,
-            reason=_why(len(values), int(fixed[0]), int(broken[0]), needed, confidence),
-            pairs_needed=needed,
-        )
-    # The strictest among equals: it revises least.
-    best = int(np.flatnonzero(passed & ((fixed - broken) == (fixed - broken)[passed].max()))[-1])
-    below = float(thresholds[best - 1]) if best else None
-    return RevisionRule(
-        below=below,
-        confidence=confidence,
-        pairs=len(values),
-        revised=int(revises(below, values).sum()),
-        fixed=int(fixed[best]),
-        broken=int(broken[best]),
-        method=method,
-    )
+        why = _why(len(values), int(fixed[0]), int(broken[0]), needed, confidence)
+        return rule.model_copy(update={"reason": why, "pairs_needed": needed})
+    candidates = [None, *map(float, thresholds)]
+    revised_by = [int(revises(below, values).sum()) for below in candidates]
+    gain = np.where(passed, fixed - broken, 0)  # a certified gain is at least 1
+    best = int(np.lexsort((revised_by, -gain))[0])
+    chosen = {"below": candidates[best], "revised": revised_by[best]}
+    return rule.model_copy(update={**chosen, "fixed": int(fixed[best]), "broken": int(broken[best])})
 
 
 def revises(below: float | None, scores: Floats) -> Flags:

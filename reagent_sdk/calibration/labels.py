@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reagent_sdk.cli.records import Record, read_records
-from reagent_sdk.cli.records import _object as as_object
-from reagent_sdk.cli.records import _own_id as own_id
+from reagent_sdk.cli.records import Record, id_of, json_object, read_records
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.verdict import Verdict, VerdictStatus
 
@@ -92,7 +90,7 @@ def read_labels(path: Path) -> dict[str, Label]:
     found: dict[str, Label] = {}
     for number, data in _objects(_lines(path), path):
         with _located(path, number):
-            key, label = own_id(data), _label(data)
+            key, label = id_of(data), _label(data)
             if key is None or label is None:
                 raise InvalidInput('a label is {"id": ..., "label": true or false}')
             if key in found:
@@ -168,7 +166,7 @@ def _is_run(data: dict[str, Any]) -> bool:
 
 def _row(number: int, data: dict[str, Any], record: Record | None, labels: Mapping[str, Label]) -> Labelled | str:
     """One piece of work with its label; only its id where it has none."""
-    key = record.id if record else own_id(data)
+    key = record.id if record else id_of(data)
     if key is None:
         raise InvalidInput('a row that holds a "score" and no work needs an "id"')
     here, there = _label(data), labels.get(key)
@@ -212,7 +210,7 @@ def _objects(lines: Iterable[bytes], path: Path) -> Iterator[tuple[int, dict[str
     for number, line in enumerate(lines, start=1):
         if line.strip():
             with _located(path, number):
-                data = as_object(line)
+                data = json_object(line)
             yield number, data
 
 

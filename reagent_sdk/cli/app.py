@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from reagent_sdk.cli import ask, corpus, demo, doctor, judge, runs, score, weights
+from reagent_sdk.cli import ask, calibrate, corpus, demo, doctor, judge, runs, score, weights
 from reagent_sdk.cli.plugins import PluginGroup
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.command("demo", short_help="Solve real questions with a small local model.", epilog=demo.EXAMPLES)(demo.demo)
 app.command("ask", short_help="Answer one question: solve, judge, revise.", epilog=ask.EXAMPLES)(ask.ask)
 app.command("score", short_help="Judge stored trajectories.", epilog=score.EXAMPLES)(score.score)
+app.command("calibrate", short_help="Measure a judge on labelled work.", epilog=calibrate.EXAMPLES)(calibrate.calibrate)
 app.command("doctor", short_help="Check the installation and the judge.", epilog=doctor.EXAMPLES)(doctor.doctor)
 
 runs_app = typer.Typer(help="Look at the run log.")

@@ -67,8 +67,8 @@ def read_records(lines: Iterable[bytes], source: str, seen: Seen | None = None) 
         if not line.strip():
             continue
         try:
-            data = _object(line)
-            own_id = _own_id(data)
+            data = json_object(line)
+            own_id = id_of(data)
             task_and_work = _read(data)
             key = own_id or _content_id(line, seen)
             if key in seen:
@@ -86,8 +86,8 @@ def read_row(row: Row, source: str) -> Record:
         InvalidInput: the line is not what it was then.
     """
     try:
-        data = _object(row.text)
-        work, own_id = _read(data), _own_id(data)
+        data = json_object(row.text)
+        work, own_id = _read(data), id_of(data)
         same = row.id == own_id if own_id else row.id.startswith(_digest(row.text))
     except InvalidInput:
         work, same = None, False
@@ -96,7 +96,12 @@ def read_row(row: Row, source: str) -> Record:
     return Record(row.id, row.line, *work)
 
 
-def _object(line: bytes) -> dict[str, Any]:
+def json_object(line: bytes) -> dict[str, Any]:
+    """The JSON object in a line.
+
+    Raises:
+        InvalidInput: it holds something else.
+    """
     try:
         data = json.loads(line.decode())
     except UnicodeDecodeError:
@@ -108,7 +113,12 @@ def _object(line: bytes) -> dict[str, Any]:
     return data
 
 
-def _own_id(data: dict[str, Any]) -> str | None:
+def id_of(data: dict[str, Any]) -> str | None:
+    """The id that a row gives itself.
+
+    Raises:
+        InvalidInput: it is neither a text nor a whole number.
+    """
     given = data.get("id")
     if given is None:
         return None

@@ -21,15 +21,17 @@ BLOCKS = ("analysis", "think", "critique", "score")
 _PREFIXES = (
     *("im_start", "im_end", "endoftext", "start_of_turn", "end_of_turn", "start_header_id", "end_header_id", "eot_id"),
     *("tool_call", "tool_response", "function_call", "begin_of_text", "end_of_text", "beginofsentence"),
-    *("endofsentence", "fim_prefix", "fim_middle", "fim_suffix", "fim_pad", "reserved_", "extra_id_", "seed:"),
+    *("endofsentence", "start_function", "end_function", "tool_result", "tool_sep", "arg_key", "arg_value"),
+    *("fim_prefix", "fim_middle", "fim_suffix", "fim_pad", "reserved_", "extra_id_", "seed:"),
 )
 """How control tokens begin that nothing else in angle brackets looks like."""
 _WHOLE = (
-    *("s", "bos", "eos", "pad", "unk", "mask", "cls", "sep", "eop", "sop", "eoh", "eoa", "eot", "eom", "sys"),
+    *("s", "bos", "eos", "pad", "unk", "mask", "cls", "sep", "eop", "sop", "eod", "eoh", "eoa", "eot", "eom"),
+    *("sys", "parameter", "invoke", "function_calls"),
     *("bos_token", "eos_token", "tools", "function", "system", "assistant", "user", "repo_name", "reponame"),
     *("filename", "file_sep", "gh_stars", "issue_start", "issue_comment", "issue_closed", "empty_output"),
     *(f"jupyter_{part}" for part in ("start", "text", "code", "output", "script")),
-    *("end_of_utterance", "start_of_image", "end_of_image", r"unused\d{1,5}", r"special_\d{1,5}"),
+    *("end_of_utterance", "start_of_image", "end_of_image", r"unused\d{1,5}", r"special_?\d{1,5}"),
 )
 """Control tokens that only count when the bracket closes right behind them."""
 _SQUARE = (
@@ -48,12 +50,13 @@ def _word(name: str) -> str:
     return "".join(f"[{_LEET[char]}]" if char in _LEET else re.escape(char) for char in name)
 
 
-# All patterns but the first and the last two read folded text: lower case, nothing invisible, no look-alikes.
+# All patterns but _BAR and _HIDDEN read folded text: lower case, nothing invisible, no look-alikes.
 _BAR = re.compile("[<\uff1c](?=[|\uff5c])")
 _OPEN = r"(?:<|&(?:amp;){0,4}(?:lt|#0{0,6}60|#x0{0,6}3c);?|\\{1,4}(?:u003c|x3c)|%(?:25){0,4}3c)"
 _NAMES = "|".join([*map(_word, BLOCKS), *map(re.escape, _PREFIXES)])
 _TAG = re.compile(
-    rf"{_OPEN}(?=[<|/\\]{{0,4}}(?:{_NAMES})|<?[/\\]?(?:{'|'.join(_WHOLE)})(?:>|&gt)|function=|[/\\]?\|[^<>|]{{1,60}}\|>)"
+    rf"{_OPEN}(?:(?=[<|/\\]{{0,4}}(?:[a-z]{{2,12}}[:_|])?(?:{_NAMES}))|(?=<?[/\\]?(?:{'|'.join(_WHOLE)})(?:>|&gt))"
+    rf"|(?=(?:function|parameter|invoke)=)|(?=[/\\]?\|[^<>|]{{1,60}}\|>)|(?=[a-z_]{{1,30}}\|>))"
 )
 _BRACKET = re.compile(rf"\[(?=/?(?:{'|'.join(_SQUARE)})\]|/?\||e~\[)|\](?=~!?b\])")
 _OWN = (

@@ -20,7 +20,14 @@ from collections import Counter, deque
 from pathlib import Path
 from typing import Any
 
-from reagent_benchmarks.judging.items import JudgedItem, group_of, tools_message, trajectory_of, with_unique_ids
+from reagent_benchmarks.judging.items import (
+    JudgedItem,
+    group_of,
+    renumbered,
+    tools_message,
+    trajectory_of,
+    with_unique_ids,
+)
 from reagent_benchmarks.judging.rows import Row, files_of, read_rows
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.messages import Message, ToolCall
@@ -71,7 +78,7 @@ def _pair(row: Row, pair: str) -> list[JudgedItem]:
                 raise InvalidInput(f'"{side}" must hold a request of the user and work after it')
             history = (*messages[:asked], *([tools_message(tools)] if tools else ()))
             task = Task(question=messages[asked].text, history=history)
-        trajectory = trajectory_of(messages[asked + 1 :])
+        trajectory = trajectory_of(renumbered(messages[asked + 1 :]))
         sides.append(JudgedItem(f"{pair}/{side}", group, row.file.stem, task, trajectory, label, pair=pair))
     return sides
 

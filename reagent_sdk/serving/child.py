@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -20,6 +20,7 @@ PORT_LINE = "reagent-engine-port "
 
 _LINE = 64 * 2**10
 _LAST_LINES = 5
+_TICK = 0.05
 
 
 @dataclass(frozen=True)
@@ -61,24 +62,39 @@ class Child:
         return Endpoint(f"http://127.0.0.1:{port}/v1", Secret(f"Bearer {key.reveal()}"), (key,))
 
     async def ended(self) -> str:
-        """Waits for its end; says how it was."""
-        await self._pump()
-        code = await self._process.wait()
+        """Passes its output on until it has ended; says how that was."""
+        pump = asyncio.ensure_future(self._pump())
+        try:
+            await self._gone()
+            await asyncio.wait({pump}, timeout=1)  # the last lines, unless a stray holds the pipe open
+        finally:
+            pump.cancel()
+            await asyncio.gather(pump, return_exceptions=True)
         last = excerpt(" | ".join(self._last), self._launch.key, limit=600)
-        return f"it ended with code {code}" + (f"; its last lines: {last}" if last else "")
+        return f"it ended with code {self._process.returncode}" + (f"; its last lines: {last}" if last else "")
 
     async def stop(self) -> None:
         """Ends it with all its descendants, and waits until they are gone."""
         self._lifeline.close()
-        with suppress(TimeoutError):
+        drained = asyncio.ensure_future(self._drop_output())  # a full pipe would keep it from ending
+        try:
             async with asyncio.timeout(GRACE + 5):
-                while await self._output.read(_LINE):  # a full pipe would keep it from ending
-                    pass
-                await self._process.wait()
-                return
-        with suppress(ProcessLookupError):
+                await self._gone()
+        except TimeoutError:
             self._process.kill()
-        await self._process.wait()
+            await self._gone()
+        finally:
+            drained.cancel()
+            await asyncio.gather(drained, return_exceptions=True)
+
+    async def _gone(self) -> None:
+        """Waits for the end of the guard. Not with the process's own `wait`, which may wait for its pipes as well."""
+        while self._process.returncode is None:  # noqa: ASYNC110 - asyncio has no event for this
+            await asyncio.sleep(_TICK)
+
+    async def _drop_output(self) -> None:
+        while await self._output.read(_LINE):
+            pass
 
     async def _pump(self) -> None:
         while True:

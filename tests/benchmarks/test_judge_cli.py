@@ -212,6 +212,17 @@ def test_some_unavailable_verdicts_are_asked_for_again(tmp_path: Path) -> None:
     assert read(out)["counts"]["statuses"] == {"scored": 6}
 
 
+@pytest.mark.parametrize("form", ["first:{0}|{0}#b", "median:3*{0}", "mean:{0}|{0}#b"])
+def test_composed_judges_are_measured_as_one(tmp_path: Path, server: ChatServer, form: str) -> None:
+    folder, out = small_set("mint", tmp_path), tmp_path / "out.json"
+    for _ in range(2):  # the second time from the verdicts alone
+        result = bench("mint", folder, "--judge", form.format(server.base_url), "--out", out)
+        assert result.exit_code == 0, result.output
+        assert read(out)["lines"]["judge"]["figures"]["auroc"]["value"] == 1.0
+    prompts = [told(request.body) for request in server.requests]
+    assert len(set(prompts)) == 6  # one code a question, whatever the judge is made of
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_it_goes_on_after_it_was_killed(tmp_path: Path, how: signal.Signals) -> None:
     folder, out = small_set("plan_rewardbench", tmp_path), tmp_path / "out.json"

@@ -123,12 +123,13 @@ async def judge_missing(
     if known:
         to_stderr(f"{len(known)} verdicts are in {sidecar} already; {total} to go")
     with VerdictFile(sidecar) as verdicts, JudgingProgress(total) as progress:
-
-        def keep(record: Record, verdict: Verdict) -> None:
-            verdicts.add(record, verdict)
-            progress.step()
-
         for judge, records in zip(judges, todo, strict=True):
+
+            def keep(record: Record, verdict: Verdict, name: str = judge.name) -> None:
+                # under the name of the whole: a stand-in's verdict is one of the judge that it is measured as
+                verdicts.add(record, verdict.model_copy(update={"judge": name}))
+                progress.step()
+
             if records and not await judge_all(judge, iter(records), keep, concurrency=concurrency):
                 return False
     return True

@@ -55,9 +55,9 @@ def fit_revision(
     thresholds = falling_grid(grid)
     thresholds = thresholds[thresholds > 0]
     cells = _changed(values, before, after, thresholds)
-    covers = _revised_cells(len(thresholds))
+    covers = revised_cells(len(thresholds))
     broken, fixed = covers @ cells[:, 0], covers @ cells[:, 1]
-    budget = _budget(len(thresholds), confidence)
+    budget = revision_budget(len(thresholds), confidence)
     passed = certify(broken, broken + fixed, limit=EVEN, budget=budget).passed
     rule = RevisionRule(
         below=0.0,
@@ -92,12 +92,13 @@ def _changed(scores: Floats, before: Flags, after: Flags, thresholds: Floats) ->
     return cell_counts(scores[changed], before[changed], thresholds)
 
 
-def _revised_cells(thresholds: int) -> Flags:
+def revised_cells(thresholds: int) -> Flags:
     """Which ranges each candidate revises, [J + 1, J + 1]: "always" first, then from the highest threshold down."""
     return ~np.tri(thresholds + 1, thresholds + 1, -1, dtype=np.bool_)
 
 
-def _budget(thresholds: int, confidence: float) -> Floats:
+def revision_budget(thresholds: int, confidence: float) -> Floats:
+    """The allowed error: half of it for "always", the rest for the thresholds in equal shares, [thresholds + 1]."""
     if not thresholds:
         return np.array([1 - confidence])
     half = (1 - confidence) / 2

@@ -71,7 +71,7 @@ def reliability(labels: Labels, scores: Scores, *, confidence: float = 0.95) -> 
     )
 
 
-def draw(path: Path, labels: Labels, panels: list[Panel], *, title: str) -> Path:
+def draw(path: Path, labels: Labels, panels: list[Panel], *, title: str, confidence: float = 0.95) -> Path:
     """Draws a column for each panel: the diagram above, the scores of right and wrong work below.
 
     Args:
@@ -79,6 +79,7 @@ def draw(path: Path, labels: Labels, panels: list[Panel], *, title: str) -> Path
         labels: bool (n,), True for right work.
         panels: the scores to show, such as those before and after a map.
         title: what the whole figure is about.
+        confidence: of the intervals.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -88,7 +89,7 @@ def draw(path: Path, labels: Labels, panels: list[Panel], *, title: str) -> Path
     figure.suptitle(title[: 60 * len(panels)].replace("$", r"\$"), fontsize=12, fontweight="bold")
     axes = figure.subplots(2, len(panels), squeeze=False, sharex=True, height_ratios=(2.6, 1))
     for column, panel in enumerate(panels):
-        _reliability(axes[0, column], labels, panel)
+        _reliability(axes[0, column], labels, panel, confidence)
         _histogram(axes[1, column], labels, panel.scores)
     axes[0, 0].set_ylabel("share of right work", fontsize=11)
     axes[1, 0].set_ylabel("attempts", fontsize=11)
@@ -99,8 +100,8 @@ def draw(path: Path, labels: Labels, panels: list[Panel], *, title: str) -> Path
     return path
 
 
-def _reliability(axes: Axes, labels: Labels, panel: Panel) -> None:
-    bins, base = reliability(labels, panel.scores), float(labels.mean())
+def _reliability(axes: Axes, labels: Labels, panel: Panel, confidence: float) -> None:
+    bins, base = reliability(labels, panel.scores, confidence=confidence), float(labels.mean())
     axes.plot((0, 1), (0, 1), color=QUIET, linewidth=1, linestyle="--", label="perfect calibration")
     axes.axhline(base, color=WRONG, linewidth=1.2, linestyle=":", label=f"constant: {base:.2f} is right")
     axes.errorbar(
@@ -114,7 +115,7 @@ def _reliability(axes: Axes, labels: Labels, panel: Panel) -> None:
         linewidth=1,
         elinewidth=1.6,
         capsize=4,
-        label="judge: share in the bin, 95% interval, count",
+        label=f"judge: share in the bin, {confidence:.0%} interval, count",
     )
     for score, high, count in zip(bins.score, bins.high, bins.count, strict=True):
         axes.annotate(f"{count}", (score, high), (0, 4), textcoords="offset points", ha="center", fontsize=9)

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from reagent_sdk.cli.calibrate_judging import JudgedWork
 
 EXAMPLES = """\b
-Labelled work, one a line; "label" says whether the work is right:
-  {"question": "...", "messages": [...], "label": true}   any record of `reagent score`
-  {"id": "7", "score": 0.8, "judge": "...", "label": 1}   already scored
-  a run of the run log, with "label" in it or with --labels FILE of {"id": "...", "label": true}
-Beside the label, "group" names the question (its text by default), and "revised_label" says whether the same task was
-right after a revision.
+Labelled work, one a line; "label" says whether it is right:
+  {"question": "...", "messages": [...], "label": true}
+                         or any other record of `reagent score`
+  {"id": "7", "score": 0.8, "judge": "...", "label": 1}
+                         already scored
+  a run of the run log, with "label" in it or with a --labels FILE
+                         of lines {"id": "...", "label": true}
+"group" names the question (its text by default); "revised_label" says
+whether the same task was right after a revision.
 
 \b
 Examples:
@@ -78,21 +81,19 @@ def calibrate(  # noqa: PLR0913 - one for each option of the command
     from reagent_sdk.calibration.grid import checked_share
     from reagent_sdk.cli.calibrate_fit import Options, fit
 
+    out = out.expanduser()
     options = Options(
         map_choice=map_choice,
         target=checked_share(target, "--target"),
         confidence=checked_share(confidence, "--confidence"),
         resamples=bootstrap,
         seed=seed,
-        out=out.expanduser(),
-        plot=plot.expanduser() if plot else out.expanduser().with_suffix(".png"),
+        out=out,
+        plot=plot.expanduser() if plot else out.with_suffix(".png"),
     )
-    work = _work(file, labels, limit)
-    kept = (
-        verdicts.expanduser() if verdicts else options.out.with_name(f"{options.out.stem}.{file.stem}.verdicts.jsonl")
-    )
-    judged = _judged(work, judge, kept, concurrency)
-    result = fit(judged, options)
+    kept = verdicts.expanduser() if verdicts else out.with_name(f"{out.stem}.{file.stem}.verdicts.jsonl")
+    _check_files([file, *([labels] if labels else [])], [options.out, options.plot, kept])
+    result = fit(_judged(_work(file, labels, limit), judge, kept, concurrency), options)
     if as_json:
         from reagent_sdk.cli.terminal import write_json
 
@@ -103,15 +104,33 @@ def calibrate(  # noqa: PLR0913 - one for each option of the command
         show(result)
 
 
+def _check_files(read: list[Path], written: list[Path]) -> None:
+    """Finds out before the judge is asked for hours, and before anything is overwritten.
+
+    Raises:
+        InvalidInput: two of the files are one, or a file cannot be written.
+    """
+    from reagent_sdk.cli.options import unwritable
+    from reagent_sdk.errors import InvalidInput
+
+    files = [path.expanduser().resolve() for path in (*read, *written)]
+    for path in written:
+        if files.count(path.resolve()) > 1:
+            raise InvalidInput(f"{path} has two uses here; pass different files as input, --out, --plot and --verdicts")
+        if wrong := unwritable(path):
+            raise InvalidInput(f"{path} cannot be written ({wrong}); pass another file")
+
+
 def _work(file: Path, labels: Path | None, limit: int | None) -> LabelledWork:
     """The labelled work; tells what has no label, and which labels have no work.
 
     Raises:
-        InvalidInput: a malformed line, or nothing has a label.
+        InvalidInput: a malformed line, or labels that tell nothing.
     """
     from dataclasses import replace
 
     from reagent_sdk.calibration.labels import SHAPES, read_labelled, read_labels
+    from reagent_sdk.cli.calibrate_fit import check_labels
     from reagent_sdk.errors import InvalidInput
 
     work = read_labelled(file.expanduser(), read_labels(labels.expanduser()) if labels else None)
@@ -123,7 +142,9 @@ def _work(file: Path, labels: Path | None, limit: int | None) -> LabelledWork:
         exits.warn(f"{len(work.unmatched)} labels of {labels} belong to no record: {_some(work.unmatched)}")
     if not work.rows:
         raise InvalidInput(f"{file} holds no labelled work; each line is {SHAPES}, or pass --labels FILE")
-    return replace(work, rows=work.rows[:limit])
+    work = replace(work, rows=work.rows[:limit])
+    check_labels(work.rows)
+    return work
 
 
 def _some(ids: tuple[str, ...]) -> str:

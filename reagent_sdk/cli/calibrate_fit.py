@@ -74,6 +74,22 @@ class Result:
         }
 
 
+def check_labels(rows: Sequence[Labelled]) -> None:
+    """Refuses labels that no judge can be measured by.
+
+    Raises:
+        InvalidInput: there is only right or only wrong work, or only one question.
+    """
+    right = sum(row.label for row in rows)
+    if right in (0, len(rows)):
+        told = "right" if right else "wrong"
+        raise InvalidInput(
+            f"all labels of scored work ({len(rows)}) say {told}; a calibration needs right and wrong work"
+        )
+    if len({row.group for row in rows}) < 2:
+        raise InvalidInput("all labels belong to one question; a calibration needs several, told apart by their group")
+
+
 def fit(judged: JudgedWork, options: Options) -> Result:
     """Measures the judge, fits what the labels allow and writes card and diagram.
 
@@ -82,9 +98,7 @@ def fit(judged: JudgedWork, options: Options) -> Result:
     """
     rows = judged.scored
     labels, scores = checked([row.label for row in rows], judged.scores)
-    if labels.all() or not labels.any():
-        verdict = "right" if labels.all() else "wrong"
-        raise InvalidInput(f"all {len(labels)} labels say {verdict}; a calibration needs right and wrong work")
+    check_labels(rows)
     draws = Draws(tuple(row.group for row in rows), options.resamples, options.confidence, options.seed)
     fitted = fit_map(options.map_choice, labels, scores, draws.groups)
     if isinstance(fitted, Refusal):
@@ -104,7 +118,8 @@ def fit(judged: JudgedWork, options: Options) -> Result:
         data_sha256=data_sha256((row.id, score, row.label) for row, score in zip(rows, judged.scores, strict=True)),
         figures={f"{who}.{name}": value for who, found in figures.items() for name, value in found.items()},
     )
-    draw(options.plot, labels, _panels(scores, fitted), title=f"Reliability of {card.judge}")
+    title = f"Reliability of {card.judge}"
+    draw(options.plot, labels, _panels(scores, fitted), title=title, confidence=options.confidence)
     write_calibration(options.out, card)
     questions = len(set(draws.groups))
     unscored = dict(judged.unscored)

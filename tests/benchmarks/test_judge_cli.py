@@ -266,6 +266,18 @@ def test_export_needs_no_judge_and_is_read_by_other_commands(tmp_path: Path) -> 
     assert bench("tau_bench", tmp_path / "tau_bench").stderr.startswith("error: pass --out")
 
 
+def test_the_rows_of_a_result_can_be_calibrated_on(tmp_path: Path, server: ChatServer) -> None:
+    out, rows, card = tmp_path / "out.json", tmp_path / "rows.jsonl", tmp_path / "card.json"
+    folder = written(tmp_path / "trajectories_qa.jsonl", [mint_row(n, right=n % 2 == 0) for n in range(10)])
+    assert bench("mint", folder, "--judge", server.base_url, "--out", out).exit_code == 0
+    written(rows, read(out)["items"])
+    words = ["calibrate", str(rows), "--out", str(card), "--bootstrap", "20"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert read(card)["judge"] == read(out)["plan"]["judge"]
+    assert len(server.requests) == 10  # nothing is judged again
+
+
 def test_bad_data_is_one_line(tmp_path: Path, server: ChatServer) -> None:
     folder = written(tmp_path / "trajectories_qa.jsonl", [mint_row(0, right=True), "oops"])
     result = bench("mint", folder, "--judge", server.base_url, "--out", tmp_path / "out.json")

@@ -126,6 +126,8 @@ def _row(item: JudgedItem, verdicts: Sequence[Verdict], words: dict[str, Any]) -
         "label": item.label,
         "status": verdicts[0].status.value,
         "score": verdicts[0].score,
+        "judge": verdicts[0].judge,
+        "prompt_version": verdicts[0].prompt_version,
         "omitted_chars": verdicts[0].omitted_chars,
         "bag_of_words": words.get(item.id),
     }

@@ -278,6 +278,14 @@ def test_the_rows_of_a_result_can_be_calibrated_on(tmp_path: Path, server: ChatS
     assert len(server.requests) == 10  # nothing is judged again
 
 
+def test_what_the_data_say_cannot_colour_the_screen(tmp_path: Path, server: ChatServer) -> None:
+    rows = [mint_row(n, right=n % 2 == 0, dataset=f"\x1b[31mpart {n % 2}") for n in range(4)]
+    folder = written(tmp_path / "trajectories_qa.jsonl", rows)
+    result = bench("mint", folder, "--judge", server.base_url, "--out", tmp_path / "out.json")
+    assert "\x1b" not in result.output
+    assert "part 1: n 2, AUROC -" in result.stdout
+
+
 def test_bad_data_is_one_line(tmp_path: Path, server: ChatServer) -> None:
     folder = written(tmp_path / "trajectories_qa.jsonl", [mint_row(0, right=True), "oops"])
     result = bench("mint", folder, "--judge", server.base_url, "--out", tmp_path / "out.json")

@@ -33,6 +33,7 @@ class Evidence:
         items: what was judged, [n].
         heard: its verdicts, [n][repeats].
         room: characters of a record that the judge reads.
+        caveat: what a reader should know of the judge.
     """
 
     plan: Plan
@@ -40,6 +41,7 @@ class Evidence:
     items: Sequence[JudgedItem]
     heard: Sequence[Sequence[Verdict]]
     room: int
+    caveat: str = ""
 
 
 def report(found: Evidence) -> dict[str, Any]:
@@ -60,9 +62,14 @@ def report(found: Evidence) -> dict[str, Any]:
         "lines": lines | learnt,
         "parts": _parts(items, scores, plan.seed),
         "repeats": _steadiness(found),
-        "notes": {"step_accuracy": NO_STEPS} if any(item.steps for item in items) else {},
+        "notes": _notes(found),
         "items": [_row(item, verdicts, words) for item, verdicts in zip(items, found.heard, strict=True)],
     }
+
+
+def _notes(found: Evidence) -> dict[str, str]:
+    notes = {"judge": found.caveat, "step_accuracy": NO_STEPS if any(item.steps for item in found.items) else ""}
+    return {about: note for about, note in notes.items() if note}
 
 
 def _scores(heard: Sequence[Sequence[Verdict]], repeat: int) -> NDArray[np.float64]:

@@ -97,7 +97,8 @@ async def _run(request: Request, loaded: Loaded, items: Sequence[JudgedItem]) ->
         reason = next((one.reason for one in verdicts.values() if not one.scored), "")
         return {"complete": False, "reason": reason, "plan": plan}
     heard = [[verdicts[verdict_id(item, repeat)] for repeat in range(len(judges))] for item in items]
-    result = report(Evidence(plan, loaded, items, heard, made[0].room))
+    caveat = str(getattr(judges[0], "caveat", ""))
+    result = report(Evidence(plan, loaded, items, heard, made[0].room, caveat))
     write_json(request.out, result)
     return result
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from reagent_benchmarks.judging.figures import NAMES
 from reagent_benchmarks.judging.lines import FAILURES
 from reagent_sdk.calibration.card import Estimate
+from reagent_sdk.cli.terminal import clean
 
 MAIN = ("auroc", "pairwise", "accuracy")
 
@@ -39,7 +40,7 @@ def _facts(result: Mapping[str, Any]) -> Table:
         "seconds per verdict": "-" if seconds is None else f"{seconds:.2f}",
     }
     for label, value in rows.items():
-        table.add_row(Text(label, style="cyan"), Text(value))
+        table.add_row(Text(label, style="cyan"), Text(clean(value)))
     return table
 
 
@@ -66,6 +67,8 @@ def _cell(figure: Estimate | None) -> str:
 
 def _notes(result: Mapping[str, Any]) -> list[Text]:
     notes = ["intervals: 95%, bootstrap over questions; pairwise: within a question or pair, ties count half"]
+    if "judge" in result["notes"]:
+        notes.append(result["notes"]["judge"])
     if "step_accuracy" in result["notes"]:
         notes.append(f"step acc.: -, because {result['notes']['step_accuracy']}; constant: every step is good")
     for name in FAILURES:
@@ -85,7 +88,7 @@ def _notes(result: Mapping[str, Any]) -> list[Text]:
             f"{part}: n {one['n']}, AUROC {one['auroc']}, pairwise {one['pairwise']}"
             for part, one in result["parts"].items()
         ]
-    return [Text(note, style="dim") for note in notes]
+    return [Text(clean(note), style="dim") for note in notes]
 
 
 def _range(values: list[float | None]) -> str:

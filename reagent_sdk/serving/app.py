@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import aiohttp
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from reagent_sdk.serving.account import Accounted
@@ -23,14 +22,14 @@ from reagent_sdk.serving.in_flight import InFlight
 from reagent_sdk.serving.keys import KeyGate, Keys
 from reagent_sdk.serving.local_hosts import LocalHosts
 from reagent_sdk.serving.log import EventLog
-from reagent_sdk.serving.metrics import CONTENT_TYPE, Metrics
+from reagent_sdk.serving.metrics import Metrics
+from reagent_sdk.serving.pages import Answer, Pages
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 PROBES = ("/health", "/ready", "/metrics")
 METHODS = ("/chat/completions", "/completions")
-_LONGEST_PAGE = 8 * 2**20
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def build(
     """
     drain, in_flight, metrics = Drain(), InFlight(limits.in_flight), Metrics()
     metrics.watch(backend, drain, in_flight)
-    pages = _Pages(backend, card, session, drain, metrics)
+    pages = Pages(backend, card, session, drain, metrics)
     routes = [
         Route("/health", pages.health),
         Route("/ready", pages.ready),
@@ -98,80 +97,6 @@ def build(
     app = LocalHosts(app) if local_only else app
     paths = [route.path for route in routes]
     return Front(Accounted(app, paths=paths, metrics=metrics, log=log, quiet=PROBES), drain, in_flight)
-
-
-@dataclass(frozen=True)
-class _Pages:
-    backend: Backend
-    card: Card
-    session: aiohttp.ClientSession
-    drain: Drain
-    metrics: Metrics
-
-    async def health(self, request: Request) -> Response:
-        return JSONResponse({"status": "ok"})
-
-    async def ready(self, request: Request) -> Response:
-        state = self._state()
-        if state == "ready":
-            return JSONResponse({"status": state})
-        return JSONResponse({"status": state}, status_code=503, headers={"Retry-After": "2"})
-
-    def _state(self) -> str:
-        if self.drain.draining:
-            return "draining"
-        if self.backend.target is not None:
-            return "ready"
-        return "down" if self.backend.was_ready else "loading"
-
-    async def metrics_page(self, request: Request) -> Response:
-        return Response(self.metrics.page(await self._backend_page()), media_type=CONTENT_TYPE)
-
-    async def _backend_page(self) -> bytes:
-        target = self.backend.target
-        if target is None:
-            return b""
-        patience = aiohttp.ClientTimeout(total=2)
-        url = f"{target.root}/metrics"
-        try:
-            async with self.session.get(url, headers=target.headers, timeout=patience, allow_redirects=False) as reply:
-                if reply.status != 200:
-                    return b""
-                page = bytearray()
-                async for piece in reply.content.iter_any():
-                    page += piece
-                    if len(page) > _LONGEST_PAGE:
-                        return b""
-                return bytes(page)
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            return b""
-
-    async def models(self, request: Request) -> Response:
-        return await self._when_ready(request, lambda rows: {"object": "list", "data": rows})
-
-    async def judge(self, request: Request) -> Response:
-        def carded(rows: list[Mapping[str, Any]]) -> dict[str, Any]:
-            return {"model": rows[0]["id"] if rows else None, "engine": self.backend.engine, **self.card.model_dump()}
-
-        return await self._when_ready(request, carded)
-
-    async def _when_ready(self, request: Request, told: Any) -> Response:
-        target = self.backend.target
-        if target is not None:
-            return JSONResponse(told(list(target.models)))
-        return Answer(Refused(503, "the judge is not ready; try again", retry_after=2))
-
-
-class Answer(Response):
-    """A refusal as a response, where the framework wants one."""
-
-    def __init__(self, refused: Refused) -> None:
-        super().__init__(status_code=refused.status)
-        self._refused = refused
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends it."""
-        await self._refused.send(scope, receive, send)
 
 
 class _Passed(Response):

@@ -66,6 +66,7 @@ def listen(host: str, port: int) -> socket.socket:
 def url_of(sock: socket.socket) -> str:
     """The base URL that clients on this machine use for it."""
     host, port = sock.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
     return f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
 
 
@@ -100,7 +101,7 @@ async def serve(
             log.write("listening", url=url_of(sock), engine=backend.engine)
             serving = asyncio.ensure_future(server.serve(sockets=[sock]))
             running = asyncio.ensure_future(backend.run())
-            announcing = asyncio.ensure_future(_announce(backend, announce))
+            announcing = asyncio.ensure_future(_announce(backend, announce, log))
             ending = asyncio.ensure_future(told_to_end.wait())
             try:
                 await asyncio.wait({serving, running, ending}, return_when=asyncio.FIRST_COMPLETED)
@@ -111,8 +112,9 @@ async def serve(
                 for task in (running, announcing, ending):
                     task.cancel()
                 await asyncio.gather(serving, running, announcing, ending, return_exceptions=True)
-            if not running.cancelled():
-                running.result()
+            for task in (running, serving):
+                if not task.cancelled():
+                    task.result()
     log.write("stopped")
 
 
@@ -126,8 +128,12 @@ async def _drain(front: Front, seconds: float, log: EventLog) -> None:
         log.write("drained", broken_off=front.in_flight.count)
 
 
-async def _announce(backend: Backend, announce: Callable[[Target], None]) -> None:
-    announce(await backend.ready())
+async def _announce(backend: Backend, announce: Callable[[Target], None], log: EventLog) -> None:
+    target = await backend.ready()
+    try:
+        announce(target)
+    except OSError as error:  # nobody reads stdout any more, which is no reason to stop serving
+        log.write("unannounced", error=str(error))
 
 
 class _Uvicorn(uvicorn.Server):

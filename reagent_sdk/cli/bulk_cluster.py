@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import secrets
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from reagent_sdk.errors import MissingExtra, ReagentError
 
 OBJECT_STORE_BYTES = 128 * 2**20
 """Shared memory of a Ray that we start. Rows in flight are all it holds, and Ray spills to the disk beyond."""
+CONNECT_SECONDS = 10.0
+"""How long a cluster's head may take to accept a connection."""
 _LONGEST_NOTICE = 300
 _LONGEST_TEMPORARY = 25
 """Ray puts Unix sockets 60 characters further down, and their paths end at 103 on macOS."""
@@ -40,13 +43,26 @@ def joined(address: str | None, workers: int) -> Iterator[Any]:
             return
         with _own_options(workers) if address is None else nullcontext({"address": address}) as where:
             try:
+                if address is not None:
+                    _knock(address)
                 ray.init(log_to_driver=False, logging_level="ERROR", configure_logging=False, **where)
-            except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+            except (OSError, RuntimeError, ValueError) as error:
                 raise ReagentError(f"cannot {'join Ray at ' + address if address else 'start Ray'}: {error}") from error
             try:
                 yield ray
             finally:
                 ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Fails at once where nobody answers; Ray itself would try for minutes.
+
+    Raises:
+        OSError: nobody answers there.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
 
 
 class _Notices(io.TextIOBase):

@@ -21,7 +21,7 @@ import pytest
 from typer.testing import CliRunner
 
 from reagent_sdk.cli import app
-from reagent_sdk.testing.server import ChatServer, Fault, Reply
+from reagent_sdk.testing.server import ChatServer, Fault, Reply, refused_url
 
 VERDICT = "<analysis>\nfor me alone\n</analysis>\n<critique>\nShow the steps.\n</critique>\n<score>0.5</score>"
 IDS = [f"r{number}" for number in range(2_000)]
@@ -103,7 +103,7 @@ def _name(process: psutil.Process) -> str:
         return ""
 
 
-def until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
+def until(holds: Callable[[], bool], seconds: float = 120.0) -> None:
     """Looks again and again until something holds."""
     end = time.monotonic() + seconds
     while not holds():
@@ -242,6 +242,13 @@ def test_what_cannot_work_is_said_in_one_line(tmp_path: Path, monkeypatch: pytes
     alone = score(file, "--judge", url, "--workers", 3, engine="local")
     assert alone.exit_code == 2
     assert "are for --engine ray" in alone.stderr
+    with refused_url() as nobody:
+        address = nobody.removeprefix("http://").removesuffix("/v1")
+        driver = started(file, "--judge", url, "--ray-address", address)
+        err = driver.communicate(timeout=60)[1]
+    assert driver.returncode == 1
+    assert err.startswith(f"error: cannot join Ray at {address}: ")
+    assert err.count("\n") == 1
     monkeypatch.setitem(sys.modules, "ray", None)
     missing = score(file, "--judge", url)
     assert missing.exit_code == 3

@@ -129,14 +129,12 @@ def _reliability(axes: Axes, labels: Labels, panel: Panel, confidence: float) ->
 
 
 def _histogram(axes: Axes, labels: Labels, scores: Scores) -> None:
-    edges = np.linspace(0, 1, 2 * BINS + 1)
-    axes.hist(
-        (scores[labels], scores[~labels]),
-        bins=edges.tolist(),
-        stacked=True,
-        color=(RIGHT, WRONG),
-        label=(f"right ({int(labels.sum())})", f"wrong ({int((~labels).sum())})"),
-    )
+    bars, floor = 2 * BINS, np.zeros(2 * BINS)
+    for side, name, color in ((labels, "right", RIGHT), (~labels, "wrong", WRONG)):
+        count = np.bincount(bin_of(scores[side], bars), minlength=bars)
+        left = np.arange(bars) / bars
+        axes.bar(left, count, 1 / bars, floor, align="edge", color=color, label=f"{name} ({int(side.sum())})")
+        floor = floor + count
     axes.set_xlabel("score", fontsize=11)
     axes.grid(axis="y", alpha=0.25)
     axes.legend(fontsize=9)

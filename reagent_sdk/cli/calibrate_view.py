@@ -66,6 +66,8 @@ def _facts(result: Result) -> list[tuple[str, str]]:
     ]
     facts.append(("map", result.map_why))
     facts.append(("gate", _gate(result.gate)))
+    if isinstance(result.gate, Gate) and result.questions < result.card.labels:
+        facts.append(("", "it takes labels for independent, and here several belong to one question: leave a margin"))
     if result.revision is not None:
         facts.append(("revise", _revision(result.revision)))
     return facts

@@ -95,6 +95,7 @@ def _own_options(workers: int) -> Iterator[dict[str, Any]]:
     place = None if len(tempfile.gettempdir()) <= _LONGEST_TEMPORARY else "/tmp"  # noqa: S108 - private folder in it
     with tempfile.TemporaryDirectory(prefix="reagent-ray-", dir=place, ignore_cleanup_errors=True) as folder:
         yield {
+            "address": "local",  # whatever $RAY_ADDRESS says
             "num_cpus": workers,
             "object_store_memory": OBJECT_STORE_BYTES,
             "include_dashboard": False,

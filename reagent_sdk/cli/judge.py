@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from reagent_sdk.cli import exits
-from reagent_sdk.cli.options import JsonOption
+from reagent_sdk.cli.options import JsonOption, check_spec
 
 if TYPE_CHECKING:
     from reagent_sdk.serving.backends import Target
@@ -99,6 +99,7 @@ def serve(  # noqa: PLR0913 - one parameter an option
     from reagent_sdk.serving.log import EventLog
 
     spec, flags = _split(words or [])
+    check_spec(spec or "local")
     keys = _keys(api_key_env, api_key_file)
     _check_reach(host, keys, no_auth=no_auth)
     wish = Wish(

@@ -14,12 +14,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from gguf_lora import write_lora
 from judge_server import KEY, JudgeServer, judge_server, until
 
 from reagent_sdk import Task, Verdict, VerdictStatus
 from reagent_sdk.clients.base import Sampling
 from reagent_sdk.clients.openai_compatible import OpenAICompatible
 from reagent_sdk.judges.model import JudgeSettings, ModelJudge
+from reagent_sdk.models.manifest import Manifest, write_manifest
 from reagent_sdk.trajectory import Trajectory
 
 pytestmark = pytest.mark.real_model
@@ -134,10 +136,17 @@ def test_many_at_once_on_two_slots(served: JudgeServer) -> None:
     assert served.get("/ready").status_code == 200
 
 
-def test_a_killed_engine_comes_back_and_a_verdict_outlives_sigterm(smollm: Path) -> None:
-    """Two ends of one server's life: of its engine, then of itself with a verdict under way."""
-    with judge_server(f"local:{smollm}", "--slots", "1") as server:
+def test_a_lora_judges_killed_engine_comes_back_and_a_verdict_outlives_sigterm(
+    served: JudgeServer, smollm: Path, tmp_path: Path
+) -> None:
+    """Two ends in one server's life: of its engine, then of itself with a verdict under way."""
+    adapter = write_lora(tmp_path / "judge.gguf", strength=0.2)
+    write_manifest(tmp_path, Manifest(name="j", role="judge", gate=0.6))
+    with judge_server(f"local:{smollm}?lora={adapter}", "--slots", "1") as server:
         server.announced()
+        assert server.get("/v1/judge").json()["gate"] == 0.6
+        plain, adapted = (one.ask("Hello", max_tokens=5, temperature=0).json() for one in (served, server))
+        assert plain["choices"][0]["message"] != adapted["choices"][0]["message"]
         engine = _engine_of(server.process.pid)
         os.kill(engine, signal.SIGKILL)
         until(lambda: server.get("/ready").status_code == 503)

@@ -350,6 +350,7 @@ class _listening_at:  # noqa: N801 - reads as a function
         (["--api-key-env", "NOT_SET"], "$NOT_SET is not set"),
         (["--api-key-env", "SERVE_KEY", "--no-auth"], "contradicts the key"),
         (["--api-key-file", "/nowhere"], "cannot read the key file /nowhere"),
+        (["local:no-such-model"], "unknown model 'no-such-model'"),
         (["openai/gpt-5"], "'openai/gpt-5' cannot be served"),
         (["hf:org/judge"], "this machine has no GPU; pass --engine vllm"),
         (["hf:org/judge", "--engine", "vllm"], "vLLM is not installed here; install it in an environment of its own"),

@@ -116,7 +116,7 @@ def test_workers_that_are_killed_cost_no_verdict_and_double_none(tmp_path: Path)
     killed: list[int] = []
 
     def kill_now_and_then() -> None:
-        for share in (0.1, 0.3, 0.5, 0.7):
+        for share in (0.15, 0.4, 0.65):
             until(lambda share=share: len(server.requests) > share * len(IDS) and bool(workers(os.getpid())))  # type: ignore[misc]
             for one in workers(os.getpid()):
                 one.kill()
@@ -129,11 +129,20 @@ def test_workers_that_are_killed_cost_no_verdict_and_double_none(tmp_path: Path)
         killer.join()
         assert len(server.requests) > len(IDS)  # what was under way was asked for again
     assert (result.exit_code, json.loads(result.stdout)["judged_now"]) == (0, len(IDS))
-    assert len(set(killed)) == len(killed) >= 5
+    assert len(set(killed)) == len(killed) >= 4
     assert exact(out, IDS)
     assert [one["line"] for one in sorted(verdicts(out), key=lambda one: int(one["id"][1:]))] == [*range(1, 2001)]
 
 
+@pytest.fixture
+def short_temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A temporary directory for processes to come, short enough for Ray's sockets: a killed one leaves its logs."""
+    with tempfile.TemporaryDirectory(prefix="rt-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        yield
+
+
+@pytest.mark.usefixtures("short_temporary")
 def test_a_driver_that_is_killed_goes_on_with_what_is_missing(tmp_path: Path) -> None:
     """With a Ray of its own, which must go down with it; then in this process's Ray, and at last in no Ray."""
     file, out = written(tmp_path / "in.jsonl", IDS), tmp_path / "out.jsonl"

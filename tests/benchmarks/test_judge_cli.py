@@ -286,6 +286,17 @@ def test_what_the_data_say_cannot_colour_the_screen(tmp_path: Path, server: Chat
     assert "part 1: n 2, AUROC -" in result.stdout
 
 
+def test_baselines_need_no_judge(tmp_path: Path) -> None:
+    folder = small_set("agentprocessbench", tmp_path)
+    shown = bench("agentprocessbench", folder, "--baselines")
+    assert shown.exit_code == 0, shown.output
+    assert re.search(r"constant.*length.*bag of words", shown.stdout)
+    lines = json.loads(bench("agentprocessbench", folder, "--baselines", "--json").stdout)
+    assert lines["constant"]["figures"]["step_accuracy"]["value"] == 0.75
+    lone = written(tmp_path / "trajectories_x.jsonl", [mint_row(0, right=True)])
+    assert "holds labels on one question" in bench("mint", lone, "--baselines").stderr
+
+
 def test_bad_data_is_one_line(tmp_path: Path, server: ChatServer) -> None:
     folder = written(tmp_path / "trajectories_qa.jsonl", [mint_row(0, right=True), "oops"])
     result = bench("mint", folder, "--judge", server.base_url, "--out", tmp_path / "out.json")

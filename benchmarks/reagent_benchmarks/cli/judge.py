@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -11,11 +11,15 @@ from reagent_sdk.cli import exits
 from reagent_sdk.cli.options import JsonOption, JudgeOption, judge_spec
 from reagent_sdk.cli.terminal import console, one_line, to_stderr, write_json
 
+if TYPE_CHECKING:
+    from reagent_benchmarks.judging.runner import Request
+
 EXAMPLES = """\b
 Examples:
   reagent bench judge --dataset mint --data data/mint --judge http://127.0.0.1:8001/v1 --out mint.json
   reagent bench judge --dataset tau_bench --data data/tau_bench --limit 40 --seed 0 --out tau.json
   reagent bench judge --dataset plan_rewardbench --data data/plan_rewardbench --repeats 3 --limit 20 --out plan.json
+  reagent bench judge --dataset mint --data data/mint --baselines
   reagent bench judge --dataset mint --data data/mint --export mint-labelled.jsonl
   jq -c '.items[]' mint.json > scored.jsonl      # rows with score, label and group, to calibrate on
 """
@@ -44,42 +48,51 @@ def judge(  # noqa: PLR0913 - one for each option of the command
     export: Annotated[
         Path | None, typer.Option(metavar="FILE.jsonl", help="Write the labelled items for `reagent calibrate`.")
     ] = None,
+    baselines: Annotated[
+        bool, typer.Option("--baselines", help="Only show what a judge has to beat; nothing is judged.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Measure how well a judge's scores tell right from wrong work.
 
     Prints AUROC, pairwise accuracy, calibration error and more with intervals, beside what a constant, the length and
-    the words of the record reach. Run the same command again to go on after an interruption. With --export and without
-    --out nothing is judged.
+    the words of the record reach. Run the same command again to go on after an interruption. With --baselines, and with
+    --export and no --out, nothing is judged.
     """
     from reagent_sdk.errors import InvalidInput
 
     if export is not None:
         _export(dataset, data, export, limit, seed)
-    if out is None:
+    if out is None and not baselines:
         if export is None:
-            raise InvalidInput("pass --out FILE.json for the result, or --export FILE.jsonl for the labelled items")
+            raise InvalidInput("pass --out FILE.json for the result, --baselines, or --export FILE.jsonl")
         return
     from reagent_benchmarks.judging.datasets import DataSet
     from reagent_benchmarks.judging.runner import Request, run
 
-    request = Request(
-        DataSet(dataset),
-        data.expanduser(),
-        judge_spec(judge),
-        out.expanduser(),
-        limit,
-        seed,
-        repeats,
-        max_chars,
-        concurrency,
-    )
+    spec = "" if baselines else judge_spec(judge)
+    target = (out or Path()).expanduser()
+    request = Request(DataSet(dataset), data.expanduser(), spec, target, limit, seed, repeats, max_chars, concurrency)
+    if baselines:
+        _baselines(request, as_json=as_json)
+        return
     try:
         result = run(request)
     except KeyboardInterrupt:
         exits.complain(f"interrupted; the verdicts are kept beside {out}, run it again to go on")
         raise typer.Exit(exits.INTERRUPTED) from None
-    _tell(result, out, as_json=as_json)
+    _tell(result, target, as_json=as_json)
+
+
+def _baselines(request: Request, *, as_json: bool) -> None:
+    from reagent_benchmarks.judging.runner import baselines
+    from reagent_benchmarks.judging.table import show_baselines
+
+    lines = baselines(request)
+    if as_json:
+        write_json(lines)
+    else:
+        show_baselines(lines, console())
 
 
 def _export(dataset: str, data: Path, file: Path, limit: int | None, seed: int) -> None:

@@ -9,6 +9,9 @@ from reagent_sdk.judges.base import Judge
 from reagent_sdk.judges.model import JudgeSettings, ModelJudge
 from reagent_sdk.specs import judge_for
 
+ROOM: int = JudgeSettings().max_chars
+"""Characters of a record that a judge reads when nothing else is said."""
+
 
 class BenchJudge(NamedTuple):
     """A judge, and how many characters of a record it reads."""
@@ -47,7 +50,7 @@ def _judge(spec: str, secret: bytes, max_chars: int | None) -> BenchJudge:
         return ModelJudge(judge.client, settings, secret=secret, name=judge.name)
 
     judge = judge_for(spec, adapt=adapt)
-    return BenchJudge(judge, max(rooms, default=JudgeSettings().max_chars))
+    return BenchJudge(judge, max(rooms, default=ROOM))
 
 
 def _secret(seed: int, repeat: int) -> bytes:

@@ -10,7 +10,8 @@ from typing import Any
 
 from reagent_benchmarks.judging.datasets import DataSet, Loaded, load
 from reagent_benchmarks.judging.items import JudgedItem
-from reagent_benchmarks.judging.judges import bench_judges
+from reagent_benchmarks.judging.judges import ROOM, bench_judges
+from reagent_benchmarks.judging.lines import Line, baseline_lines
 from reagent_benchmarks.judging.progress import JudgingProgress
 from reagent_benchmarks.judging.report import Evidence, report
 from reagent_benchmarks.judging.resume import Plan, begin, earlier_ids, read_verdicts, verdicts_file, write_json
@@ -52,11 +53,31 @@ def run(request: Request) -> dict[str, Any]:
         WeightsUnavailable: the judge's weights are missing.
     """
     _needs_extra()
+    loaded, items = _sample(request)
+    return asyncio.run(_run(request, loaded, items))
+
+
+def baselines(request: Request) -> dict[str, Line]:
+    """What a judge has to beat: the lines that need none, over the items that would be judged.
+
+    Raises:
+        InvalidInput: bad data, or labels on a single question only.
+        MissingExtra: the packages that measure are not installed.
+    """
+    _needs_extra()
+    loaded, items = _sample(request)
+    lines, _ = baseline_lines(loaded.items, items, room=request.max_chars or ROOM, seed=request.seed)
+    if not lines:
+        raise InvalidInput(f"{request.data} holds labels on one question, and a baseline learns from other questions")
+    return lines
+
+
+def _sample(request: Request) -> tuple[Loaded, list[JudgedItem]]:
     loaded = load(request.dataset, request.data)
     items = sampled(loaded.items, request.limit, request.seed)
     if not items:
         raise InvalidInput(f"{request.data} holds nothing to judge: {loaded.left_out or 'the files are empty'}")
-    return asyncio.run(_run(request, loaded, items))
+    return loaded, items
 
 
 def _needs_extra() -> None:

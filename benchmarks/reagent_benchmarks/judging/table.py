@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reagent_benchmarks.judging.figures import NAMES
-from reagent_benchmarks.judging.lines import FAILURES
+from reagent_benchmarks.judging.lines import FAILURES, Line
 from reagent_sdk.calibration.card import Estimate
 from reagent_sdk.cli.terminal import clean
 
@@ -19,7 +19,12 @@ MAIN = ("auroc", "pairwise", "accuracy")
 
 def show(result: Mapping[str, Any], console: Console) -> None:
     """Prints a result of `report`."""
-    console.print(Group(_facts(result), Text(), _figures(result), *_notes(result)))
+    console.print(Group(_facts(result), Text(), _figures(result["lines"]), *_notes(result)))
+
+
+def show_baselines(lines: Mapping[str, Line], console: Console) -> None:
+    """Prints the lines that a judge has to beat."""
+    console.print(_figures(lines))
 
 
 def _facts(result: Mapping[str, Any]) -> Table:
@@ -44,9 +49,9 @@ def _facts(result: Mapping[str, Any]) -> Table:
     return table
 
 
-def _figures(result: Mapping[str, Any]) -> Table:
+def _figures(lines: Mapping[str, Line]) -> Table:
     """Figures down, the judge and what it has to beat across: that fits a narrow terminal."""
-    lines = {name: line for name, line in result["lines"].items() if name not in FAILURES}
+    lines = {name: line for name, line in lines.items() if name not in FAILURES}
     table = Table("")
     for name in lines:
         table.add_column(name, justify="right")
@@ -62,7 +67,7 @@ def _cell(figure: Estimate | None) -> str:
     """A figure, and its interval below it."""
     if figure is None or figure.value is None:
         return "-"
-    return f"{figure.value:.3f}" + ("" if figure.low is None else f"\n[{figure.low:.3f}, {figure.high:.3f}]")
+    return f"{figure.value:.3f}" + ("" if figure.low is None else f"\n{figure.low:.3f}..{figure.high:.3f}")
 
 
 def _notes(result: Mapping[str, Any]) -> list[Text]:

@@ -158,11 +158,11 @@ def _rejects(got: Got, threshold: float) -> bool:
 
 
 def _mean(values: Iterable[tuple[float, str]], seed: int) -> Estimate:
-    """A mean with its interval; no interval over a single trajectory, which says nothing about others."""
+    """A mean with its interval; none over one trajectory or equal values, where resampling would promise certainty."""
     rows = list(values)
     if not rows:
         return Estimate(value=None)
     numbers, items = np.array([value for value, _ in rows]), [item for _, item in rows]
-    if len(set(items)) < 2:
+    if len(set(items)) < 2 or np.ptp(numbers) == 0:
         return Estimate(value=float(numbers.mean()))
     return bootstrap(lambda drawn: float(drawn.mean()), numbers, groups=items, resamples=2_000, seed=seed)

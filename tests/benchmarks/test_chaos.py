@@ -13,6 +13,7 @@ import pytest
 from reagent_benchmarks.chaos.faults import UNREADABLE, honest, judged_work, quoted_fake, verdict
 from reagent_benchmarks.chaos.memory import Memory
 from reagent_benchmarks.chaos.proof import check_runs, in_form, truthful
+from reagent_benchmarks.chaos.report import allowed
 from reagent_benchmarks.chaos.servers import Kill
 from reagent_benchmarks.chaos.storm import recoveries
 
@@ -28,7 +29,7 @@ SAID = honest(QUESTION, "It is 1, I think.")
 def test_every_run_survives_kills_and_broken_replies(tmp_path: Path) -> None:
     """Figures depend on how busy the machine is; what must hold does not."""
     out = tmp_path / "figures.json"
-    limits = ["--minutes", "0.15", "--concurrency", "48", "--kill-every", "1.5", "--run-seconds", "6", "--seed", "1"]
+    limits = ["--minutes", "0.12", "--concurrency", "48", "--kill-every", "1.5", "--run-seconds", "4", "--seed", "1"]
     command = [sys.executable, "-m", "reagent_benchmarks.chaos", *limits, "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -152,6 +153,7 @@ def test_growth_is_that_of_the_second_half() -> None:
     assert filled.second_half() == pytest.approx((0.0, 0.0))
     leaking = Memory(seconds=filled.seconds, megabytes=[50 + n / 2 for n in range(121)])
     assert leaking.second_half() == pytest.approx((30.0, 30.0))
+    assert allowed(leaking) < 30.0 < allowed(Memory(seconds=[0.0, 9.0], megabytes=[50.0, 80.0]))
 
 
 def test_recovery_is_counted_from_the_kill() -> None:

@@ -3,7 +3,8 @@
 `reagent judge serve` runs as a process of its own, at one port, and is killed (or told to drain) at random moments and
 started again; so is the model server behind it. With `--engine scripted` that server delays, refuses, breaks off and
 writes unreadable verdicts, and its scores can be checked; with `--engine embedded` the small real model judges. At the
-end everything that must hold is checked; exit status 1 if something does not.
+end everything that must hold is checked; exit status 1 if something does not. Ctrl-C starts no further runs, lets
+those under way end, and checks what there is; a second one ends at once.
 """
 
 from __future__ import annotations
@@ -56,8 +57,11 @@ def main() -> None:
             run_seconds=args.run_seconds or _RUN_SECONDS[args.engine],
             folder=folder,
         )
-        with stderr.status("starting the servers") as status:
-            found = asyncio.run(experiment(plan, status.update))
+        try:
+            with stderr.status("starting the servers") as status:
+                found = asyncio.run(experiment(plan, status.update))
+        except KeyboardInterrupt:
+            sys.exit(130)
     given = report.figures(plan, found)
     report.show(given, Console())
     if args.out:

@@ -81,7 +81,7 @@ def from_file(path: Path) -> Population:
         raise InvalidInput(f"{path} holds no scored rows")
     sizes = np.array([len(labels) for labels in rows.values()])
     wrong = np.array([1 - np.mean(labels) for labels in rows.values()])
-    return Population(path.name, np.array(list(rows)), sizes / sizes.sum(), wrong, int(sizes.sum()))
+    return Population(path.stem, np.array(list(rows)), sizes / sizes.sum(), wrong, int(sizes.sum()))
 
 
 def told(kept: dict[str, Kept]) -> list[str]:
@@ -89,7 +89,7 @@ def told(kept: dict[str, Kept]) -> list[str]:
     low, high = kept["gate"].interval
     return [
         f"{kept['gate'].given / kept['gate'].resamples:.1%}",
-        f"{kept['gate'].broken / kept['gate'].resamples:.1%} [{low:.1%}, {high:.1%}]",
+        f"{kept['gate'].broken / kept['gate'].resamples:.1%} [{100 * low:.1f}, {100 * high:.1f}]",
         f"{kept['gate'].accepted:.1%}",
         f"{kept['own grid'].accepted:.1%}",
         f"{kept['naive'].broken / kept['naive'].resamples:.1%}",
@@ -130,9 +130,10 @@ def main() -> None:
     except (InvalidInput, OSError) as error:
         parser.error(str(error))
     promise = {"target": args.target, "confidence": args.confidence}
-    table = Table("population", "labels", "given", "broken [95% interval]", "accepted")
+    table = Table("population", "labels", "given", "broken [95%]", "accepted")
     table.title = f"at most {args.target:.0%} wrong, {args.confidence:.0%} confidence, {args.resamples} resamples"
-    for header in ("own grid: accepted", "naive: broken", "Bonferroni: accepted", "split: accepted"):
+    table.caption = "own grid, Bonferroni and split: share of the work accepted"
+    for header in ("own grid", "naive: broken", "Bonferroni", "split"):
         table.add_column(header)
     failed = False
     for population in people:

@@ -11,7 +11,7 @@ from reagent_sdk.calibration.baselines import FOLDS, group_folds
 from reagent_sdk.calibration.card import Estimate, RevisionRule
 from reagent_sdk.calibration.certify import Flags
 from reagent_sdk.calibration.harm import fit_revision, revises
-from reagent_sdk.calibration.metrics import Groups, Scores, bootstrap
+from reagent_sdk.calibration.metrics import Groups, Scores, bootstrap, numbered
 
 
 @dataclass(frozen=True)
@@ -100,10 +100,13 @@ def cross_fitted(
         Which pairs are revised, bool [n].
     """
     taken: Flags = np.zeros(len(scores), dtype=np.bool_)
+    tasks = numbered(groups)
     for fit, held_out in group_folds(groups, folds=FOLDS, seed=seed):
         known = fit[~np.isnan(scores[fit])]
         if len(known):
-            rule = fit_revision(scores[known], first[known], revised[known], confidence=confidence, grid=grid)
+            rule = fit_revision(
+                scores[known], first[known], revised[known], confidence=confidence, grid=grid, groups=tasks[known]
+            )
             taken[held_out] = decisions(rule, scores[held_out])
     return taken
 

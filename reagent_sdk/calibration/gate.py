@@ -7,7 +7,7 @@ scores t or more, and the claim to be proven is
 
 `certify` proves it for all thresholds together, from the strictest to the loosest, and the loosest proven one becomes
 the gate. That holds for any judge, any number of labels, and a risk that does not fall as the score rises; what it
-takes is that the labelled work is like the work to come.
+takes is that the labelled pieces of work are independent of each other and like the work to come.
 
 Each threshold has its own share of the error budget. Plain fixed-sequence testing from the strictest threshold would
 stop at once wherever nothing scores 1.0, and to start where enough is accepted would let the data choose the order,
@@ -23,7 +23,8 @@ from numpy.typing import ArrayLike
 
 from reagent_sdk.calibration.card import Gate
 from reagent_sdk.calibration.certify import Certified, Flags, Floats, certify, draws_needed, upper_bound
-from reagent_sdk.calibration.grid import cell_counts, checked_share, checked_work, falling_grid
+from reagent_sdk.calibration.grid import cell_counts, checked_share, checked_work, falling_grid, one_of_each
+from reagent_sdk.calibration.metrics import Groups
 from reagent_sdk.frozen import Frozen
 
 
@@ -45,6 +46,7 @@ def fit_gate(
     target: float,
     confidence: float = 0.95,
     grid: ArrayLike | None = None,
+    groups: Groups | None = None,
 ) -> Gate | Refusal:
     """Chooses an accept threshold with a guarantee, or says how many labels one would take.
 
@@ -55,6 +57,8 @@ def fit_gate(
         confidence: least chance that the promise holds, over the draw of the labelled work.
         grid: thresholds to choose from, in [0, 1], chosen without a look at these labels and scores; None for 0, 0.05,
             ..., 1. A short grid of the scores that the judge really gives needs fewer labels.
+        groups: the question of each piece of work, [n]. One piece is taken of each question then, at random, because
+            attempts at one question are not independent; None when every piece is a question of its own.
 
     Returns:
         The gate with the lowest certified threshold, or a refusal.
@@ -63,6 +67,8 @@ def fit_gate(
         InvalidInput: lengths differ, there is nothing, or something is out of range.
     """
     right, values = checked_work(labels, scores)
+    rows = one_of_each(groups, len(values))
+    right, values = right[rows], values[rows]
     target, confidence = checked_share(target, "the target"), checked_share(confidence, "the confidence")
     thresholds = falling_grid(grid)
     cells = cell_counts(values, ~right, thresholds)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from reagent_sdk.calibration.certify import Counts, Flags, Floats
-from reagent_sdk.calibration.metrics import checked
+from reagent_sdk.calibration.metrics import Groups, checked, numbered
 from reagent_sdk.errors import InvalidInput
 
 GRID: tuple[float, ...] = tuple(step / 20 for step in range(21))
@@ -41,6 +41,23 @@ def checked_work(labels: ArrayLike, scores: ArrayLike) -> tuple[Flags, Floats]:
     if not np.size(scores):
         raise InvalidInput("there is no scored work to learn from")
     return checked(labels, scores)
+
+
+def one_of_each(groups: Groups | None, rows: int) -> NDArray[np.intp]:
+    """One row of each group, drawn at random with a fixed seed; all rows without groups.
+
+    Several attempts at one question are not independent, and the exact tests count on independent rows.
+
+    Raises:
+        InvalidInput: there is not one group a row.
+    """
+    if groups is None:
+        return np.arange(rows)
+    if len(groups) != rows:
+        raise InvalidInput(f"there are {rows} rows and {len(groups)} groups; one group a row is needed")
+    shuffled = np.random.default_rng(0).permutation(rows)
+    _, first = np.unique(numbered(groups)[shuffled], return_index=True)
+    return np.sort(shuffled[first])
 
 
 def checked_share(value: float, name: str) -> float:

@@ -21,7 +21,8 @@ from numpy.typing import ArrayLike
 
 from reagent_sdk.calibration.card import RevisionRule
 from reagent_sdk.calibration.certify import Counts, Flags, Floats, certify, draws_needed
-from reagent_sdk.calibration.grid import cell_counts, checked_share, checked_work, falling_grid
+from reagent_sdk.calibration.grid import cell_counts, checked_share, checked_work, falling_grid, one_of_each
+from reagent_sdk.calibration.metrics import Groups
 
 EVEN = 0.5
 
@@ -33,6 +34,7 @@ def fit_revision(
     *,
     confidence: float = 0.95,
     grid: ArrayLike | None = None,
+    groups: Groups | None = None,
 ) -> RevisionRule:
     """Chooses below which score of the first attempt to revise.
 
@@ -42,6 +44,8 @@ def fit_revision(
         revised: whether the revised attempt at the same task is right, [n].
         confidence: least chance that the rule fixes more than it breaks, over the draw of the labelled pairs.
         grid: thresholds to choose from, in [0, 1], chosen without a look at these pairs; None for 0, 0.05, ..., 1.
+        groups: the task of each pair, [n]. One pair is taken of each task then, at random, because pairs of one task
+            are not independent; None when every pair is a task of its own.
 
     Returns:
         The rule. Where nothing is certified, it is the one that does no harm: never revise (`below` is 0), with the
@@ -51,6 +55,8 @@ def fit_revision(
         InvalidInput: lengths differ, there is nothing, or something is out of range.
     """
     (before, values), (after, _) = checked_work(first, scores), checked_work(revised, scores)
+    rows = one_of_each(groups, len(values))
+    before, after, values = before[rows], after[rows], values[rows]
     confidence = checked_share(confidence, "the confidence")
     thresholds = falling_grid(grid)
     thresholds = thresholds[thresholds > 0]
@@ -76,7 +82,7 @@ def fit_revision(
     candidates = [None, *map(float, thresholds)]
     revised_by = [int(revises(below, values).sum()) for below in candidates]
     gain = np.where(passed, fixed - broken, 0)  # a certified gain is at least 1
-    best = int(np.lexsort((revised_by, -gain))[0])
+    best = int(np.lexsort((np.array(revised_by), -gain))[0])
     chosen = {"below": candidates[best], "revised": revised_by[best]}
     return rule.model_copy(update={**chosen, "fixed": int(fixed[best]), "broken": int(broken[best])})
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from reagent_sdk.calibration.card import Calibration, Gate, RevisionRule, write_calibration
 from reagent_sdk.calibration.diagram import Panel, draw
 from reagent_sdk.calibration.fitting import FittedMap, MapChoice, fit_map
@@ -104,7 +102,7 @@ def fit(judged: JudgedWork, options: Options) -> Result:
     if isinstance(fitted, Refusal):
         raise InvalidInput(f"no {options.map_choice} map: {fitted.reason}; --map none measures without one")
     figures = measure(rows, labels, scores, fitted, draws)
-    gate = fit_gate(labels, scores, target=options.target, confidence=options.confidence)
+    gate = fit_gate(labels, scores, target=options.target, confidence=options.confidence, groups=draws.groups)
     revision = _revision(rows, scores, options.confidence)
     card = Calibration(
         judge=judged.judge.name,
@@ -129,12 +127,14 @@ def fit(judged: JudgedWork, options: Options) -> Result:
 def _revision(rows: Sequence[Labelled], scores: Scores, confidence: float) -> RevisionRule | None:
     """The revision rule, from the rows that know how the revision turned out."""
     pairs = [
-        (score, row.label, row.revised) for score, row in zip(scores, rows, strict=True) if row.revised is not None
+        (score, row.label, row.revised, row.group)
+        for score, row in zip(scores, rows, strict=True)
+        if row.revised is not None
     ]
     if not pairs:
         return None
-    given, first, revised = (np.array(column) for column in zip(*pairs, strict=True))
-    return fit_revision(given, first, revised, confidence=confidence)
+    given, first, revised, groups = zip(*pairs, strict=True)
+    return fit_revision(given, first, revised, confidence=confidence, groups=groups)
 
 
 def _panels(scores: Scores, fitted: FittedMap) -> list[Panel]:

@@ -67,7 +67,7 @@ def test_a_judge_is_measured_mapped_and_loaded_again(tmp_path: Path) -> None:
     file = written(tmp_path / "in.jsonl", labelled(80))
     out = tmp_path / "deep" / "card.json"
     with ChatServer(sharp_judge) as server:
-        result = calibrate(file, "--judge", server.base_url, "--out", out, "--target", "0.4")
+        result = calibrate(file, "--judge", server.base_url, "--out", out, "--target", "0.6")
         assert len(server.requests) == 80
         assert result.exit_code == 0, result.stderr
         for told in ("80 labels on 40 questions", "AUROC", "constant", "length", "bag of words", "--judge calibrated:"):
@@ -84,7 +84,7 @@ def test_a_judge_is_measured_mapped_and_loaded_again(tmp_path: Path) -> None:
         assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
 
         judge = judge_for(f"calibrated:{out}")
-        again = calibrate(file, "--judge", server.base_url, "--out", out, "--target", "0.4", "--json")
+        again = calibrate(file, "--judge", server.base_url, "--out", out, "--target", "0.6", "--json")
         assert len(server.requests) == 80  # all verdicts were kept
     assert judge.gate == card.map(card.gate.threshold)
     data = json.loads(again.stdout)
@@ -163,8 +163,8 @@ def test_labels_of_revisions_give_a_rule(tmp_path: Path) -> None:
     ]
     result = calibrate(written(tmp_path / "in.jsonl", rows), "--json")
     rule = json.loads(result.stdout)["calibration"]["revision"]
-    wrong = sum(not row["label"] for row in rows)
-    assert (rule["pairs"], rule["fixed"], rule["broken"]) == (60, wrong, 0)
+    assert (rule["pairs"], rule["broken"]) == (30, 0)  # one of the two attempts at each question
+    assert rule["fixed"] == rule["revised"] > 5
     assert "revise" in calibrate(tmp_path / "in.jsonl").stdout
 
 

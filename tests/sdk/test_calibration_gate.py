@@ -166,6 +166,21 @@ def test_the_labels_asked_for_are_about_enough(high: tuple[int, int], low: tuple
     assert 0.65 <= passed.mean() <= 0.97
 
 
+def test_attempts_at_one_question_count_once() -> None:
+    labels, scores, questions = [True] * 200, [0.9] * 200, [n // 5 for n in range(200)]
+    assert isinstance(fit_gate(labels, scores, target=TARGET), Gate)
+    refusal = fit_gate(labels, scores, target=TARGET, groups=questions)
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason.count("40 labels are too few") == 1
+    labels = [n % 5 == 0 for n in range(200)]  # one attempt of five is right: which one counts is left to chance
+    gate = fit_gate(labels, scores, target=0.95, groups=questions)
+    assert isinstance(gate, Gate)
+    assert 25 <= gate.wrong <= 39
+    assert gate == fit_gate(labels, scores, target=0.95, groups=[f"question {n}" for n in questions])
+    with pytest.raises(InvalidInput, match="one group a row"):
+        fit_gate(labels, scores, target=TARGET, groups=[1])
+
+
 def test_the_chance_of_a_mistake_is_shared_out_in_full() -> None:
     assert math.isclose(even_budget(21, 0.95).sum(), 0.05)
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from reagent_sdk.calibration import arms
 from reagent_sdk.calibration.arms import cross_fitted, decisions, evaluate
 from reagent_sdk.calibration.card import RevisionRule
 from reagent_sdk.calibration.certify import certify
@@ -114,6 +115,13 @@ def test_rules_of_no_worth_seldom_pass() -> None:
     assert binomtest(passed, 2000).proportion_ci(method="exact").low <= 0.05
 
 
+def test_pairs_of_one_task_count_once() -> None:
+    first, revised = pairs(fixed=30)
+    rule = fit_revision([0.5] * 30, first, revised, groups=[n // 10 for n in range(30)])
+    assert (rule.below, rule.pairs) == (0.0, 3)
+    assert fit_revision([0.5] * 30, first, revised, groups=list(range(30))).pairs == 30
+
+
 def test_work_without_a_score_keeps_its_first_attempt() -> None:
     first, revised = pairs(fixed=30)
     rule = fit_revision([0.5] * 30, first, revised)
@@ -141,13 +149,27 @@ def test_pairs_of_one_task_are_resampled_together() -> None:
     assert together.gain.low < alone.gain.low  # type: ignore[operator]
 
 
-def test_no_pair_is_decided_by_a_rule_that_saw_its_task() -> None:
-    """The rule would be to revise, but all evidence for it is one task: whoever decides that task has not seen it."""
-    groups = ["rich"] * 40 + [f"task {n}" for n in range(20)]
-    first, revised = map(np.array, pairs(fixed=40, right=20))
-    taken = cross_fitted(np.full(60, 0.5), first, revised, groups)
-    assert not taken[:40].any()
-    assert taken[40:].any()
+def test_no_pair_is_decided_by_a_rule_that_saw_its_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = [n // 4 for n in range(80)]
+    scores = np.array(groups) / 20  # the score tells the task
+    first, revised = map(np.array, pairs(fixed=60, right=20))
+    seen: list[set[float]] = []
+    decided: list[float] = []
+
+    def fit(given: Any, *labels: Any, **options: Any) -> RevisionRule:
+        seen.append(set(given))
+        return fit_revision(given, *labels, **options)
+
+    def decide(rule: RevisionRule, held_out: Any) -> Any:
+        assert not seen[-1] & set(held_out)
+        decided.extend(held_out)
+        return decisions(rule, held_out)
+
+    monkeypatch.setattr(arms, "fit_revision", fit)
+    monkeypatch.setattr(arms, "decisions", decide)
+    taken = cross_fitted(scores, first, revised, groups)
+    assert sorted(decided) == sorted(scores)
+    assert taken[:60].mean() > 0.5
 
 
 def test_a_fold_without_scores_never_revises() -> None:

@@ -21,6 +21,8 @@ import pytest
 from typer.testing import CliRunner
 
 from reagent_sdk.cli import app
+from reagent_sdk.errors import InvalidInput
+from reagent_sdk.ray_data import JudgeRows
 from reagent_sdk.testing.server import ChatServer, Fault, Reply, refused_url
 
 VERDICT = "<analysis>\nfor me alone\n</analysis>\n<critique>\nShow the steps.\n</critique>\n<score>0.5</score>"
@@ -240,6 +242,39 @@ def test_a_record_that_kills_its_worker_is_told_and_the_others_are_judged(tmp_pa
     assert {one for one, status in statuses.items() if status == "unavailable"} == {"r7"}
     assert len(statuses) == len(verdicts(out)) == 30
     assert "the judge was unavailable for 1 of 30 records" in result.stderr
+
+
+@pytest.mark.filterwarnings("ignore:.*is deprecated.*:DeprecationWarning:ray.data")  # Ray about its own settings
+def test_a_ray_data_pipeline_gives_the_same_verdicts(tmp_path: Path) -> None:
+    import ray
+
+    ids = IDS[:200]
+    file, out = written(tmp_path / "in.jsonl", ids), tmp_path / "out.jsonl"
+
+    def answer(body: dict[str, Any]) -> str:
+        number = int(str(body["messages"]).split("q r", 1)[1].split("\\n", 1)[0])
+        return VERDICT.replace("0.5", f"0.{number:03d}") if number % 7 else "no verdict"
+
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    with ChatServer(answer) as server:
+        spec = f"{server.base_url}#judge"
+        assert score(file, out, "--judge", spec, engine="local").exit_code == 0
+        rows = ray.data.read_text(str(file))
+        one = ray.data.ActorPoolStrategy(size=1)  # reading takes the other CPU
+        judged = rows.map_batches(JudgeRows, fn_constructor_args=(spec,), compute=one, batch_size=32).take_all()
+    expected = {one["id"]: (one["verdict"]["status"], one["verdict"]["score"]) for one in verdicts(out)}
+    assert Counter(row["id"] for row in judged) == Counter(ids)
+    assert {row["id"]: (row["status"], row["score"]) for row in judged} == expected
+    assert {json.loads(row["verdict"])["judge"] for row in judged} == {f"judge at {server.base_url}"}
+
+
+def test_rows_that_cannot_be_read_are_named() -> None:
+    with pytest.raises(InvalidInput, match="no column 'text'; the data set has question"):
+        JudgeRows("http://127.0.0.1:9/v1")({"question": ["q"]})
+    with pytest.raises(InvalidInput, match="batch, line 2: not JSON"):
+        JudgeRows("http://127.0.0.1:9/v1")({"text": ['{"question": "q", "answer": "a"}', "{"]})
+    with pytest.raises(InvalidInput, match="concurrency"):
+        JudgeRows("http://127.0.0.1:9/v1", concurrency=0)
 
 
 def test_what_cannot_work_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,14 @@ def test_the_examples_of_the_tools_page_run(monkeypatch: pytest.MonkeyPatch, tmp
         example.evaluate()
 
 
+def test_the_example_of_the_gate_page_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = Document.parse(str(ROOT / "docs" / "gate.md"), PythonCodeBlockParser()).examples()
+    example.evaluate()
+    gate, refusal, rule = capsys.readouterr().out.splitlines()
+    assert (gate, rule) == ("0.25 0.055", "None 22 4")
+    assert refusal.endswith("30 labels are too few; about 92 would do if the shares seen in them are the true ones")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):

@@ -56,7 +56,7 @@ def _cell(estimate: Estimate) -> Text:
         return Text("-")
     text = Text(f"{estimate.value:.3f}")
     if estimate.low is not None and estimate.high is not None:
-        text.append(f"\n{estimate.low:.2f}..{estimate.high:.2f}", style="dim")
+        text.append(f"\n{estimate.low:z.2f}..{estimate.high:z.2f}", style="dim")
     return text
 
 
@@ -66,8 +66,8 @@ def _facts(result: Result) -> list[tuple[str, str]]:
     ]
     facts.append(("map", result.map_why))
     facts.append(("gate", _gate(result.gate)))
-    if isinstance(result.gate, Gate) and result.questions < result.card.labels:
-        facts.append(("", "it takes labels for independent, and here several belong to one question: leave a margin"))
+    if result.questions < result.card.labels:
+        facts.append(("", f"fitted on one label of each of the {result.questions} questions, which are independent"))
     if result.revision is not None:
         facts.append(("revise", _revision(result.revision)))
     return facts
@@ -91,8 +91,8 @@ def _gate(gate: Gate | Refusal) -> str:
     if isinstance(gate, Refusal):
         return f"none: {gate.reason}"
     return (
-        f"accept from {gate.threshold:.2f} on: that accepts {gate.accepted} of the labelled, {gate.wrong} of them "
-        f"wrong; with {gate.confidence:.0%} confidence at most {gate.bound:.1%} of what it accepts is wrong"
+        f"accept from {gate.threshold:.2f} on: that accepts {gate.accepted} of the labels it was fitted on, {gate.wrong} "
+        f"of them wrong; with {gate.confidence:.0%} confidence at most {gate.bound:.1%} of what it accepts is wrong"
     )
 
 

@@ -21,7 +21,7 @@ from reagent_benchmarks.chaos import report
 from reagent_benchmarks.chaos.experiment import experiment
 from reagent_benchmarks.chaos.world import Plan
 
-_KILL_EVERY = {"scripted": 4.0, "embedded": 20.0}
+_KILL_EVERY = {"scripted": 4.0, "embedded": 30.0}
 _RUN_SECONDS = {"scripted": 20.0, "embedded": 120.0}
 
 
@@ -32,7 +32,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--concurrency", type=int, default=64, help="runs at a time")
     parser.add_argument("--seed", type=int, default=0, help="of kills, faults, delays and the agent")
     parser.add_argument("--engine", choices=["scripted", "embedded"], default="scripted")
-    parser.add_argument("--kill-every", type=float, help="mean seconds of a server's life once it is ready (4; 20)")
+    parser.add_argument("--kill-every", type=float, help="mean seconds of a server's life once it is ready (4; 30)")
     parser.add_argument("--run-seconds", type=float, help="budget of each run (20; 120)")
     parser.add_argument("--out", type=Path, help="the figures as JSON")
     parser.add_argument("--keep", type=Path, help="folder for the run log and the servers' logs")

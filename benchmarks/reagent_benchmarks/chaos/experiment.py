@@ -75,20 +75,19 @@ async def experiment(plan: Plan, tell: Callable[[str], None]) -> Found:
                 await server.up.wait()
         await _warm(plan, world)
         before = Held.now()
-        agent = world.wrapped(scripted_agent(plan.seed))
-        with returned.open("wb") as file:
-            traffic = Traffic(agent, file)
-            begun = time.monotonic()
-            works = (
-                _schedule(plan, world, traffic, served),
-                _progress(traffic, world, tell),
-                watch(client, os.getpid),
-            )
-            with _ends_on_ctrl_c(traffic.over):
-                async with _beside(*works):
-                    await traffic.flow(plan.width, plan.run_seconds + _GRACE)
+        begun = time.monotonic()
+        async with world.wrapped(scripted_agent(plan.seed)) as agent:
+            with returned.open("wb") as file:
+                traffic = Traffic(agent, file)
+                works = (
+                    _schedule(plan, world, traffic, served),
+                    _progress(traffic, world, tell),
+                    watch(client, os.getpid),
+                )
+                with _ends_on_ctrl_c(traffic.over):
+                    async with _beside(*works):
+                        await traffic.flow(plan.width, plan.run_seconds + _GRACE)
             seconds = time.monotonic() - begun
-        await agent.aclose()
         after = await Held.settled(before)
     tally = traffic.tally
     return Found(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from uuid import uuid4
 
 from reagent_benchmarks.chaos.model_server import MODEL
@@ -16,17 +17,20 @@ from reagent_benchmarks.chaos.servers import MARK, Server, free_port, judge_comm
 from reagent_sdk import Attempt, Budget, ModelJudge, Policy, with_critique
 from reagent_sdk.clients.base import Sampling
 from reagent_sdk.critique_agent import CritiqueAgent
+from reagent_sdk.judges.base import Judge
 from reagent_sdk.judges.model import JudgeSettings
+from reagent_sdk.prompts import JudgePrompt
 from reagent_sdk.specs import judge_for
 
 Engine = Literal["scripted", "embedded"]
 
 _SHORT_VERDICT = r"""
 root ::= "<analysis>\n" line "\n</analysis>\n<critique>\n" line "\n</critique>\n<score>" score "</score>"
-line ::= [A-Za-z ]{12,40}
+line ::= [A-Za-z ]{4,16}
 score ::= "0." [0-9] [0-9] | "1.00"
 """
-"""A verdict of some 30 tokens: on two cores the small model gives about two a second."""
+_SHORT_PROMPT = JudgePrompt("short", "Judge the work in the record: an analysis, a critique, a score from 0 to 1.")
+"""Prompt and verdict of some 100 tokens in all. What they say matters to nobody here, that there are many does."""
 
 
 @dataclass(frozen=True)
@@ -92,17 +96,25 @@ class World:
         """Whether an attempt's score can be the judge's own."""
         return truthful if self._plan.engine == "scripted" else in_form
 
-    def wrapped(self, agent: Callable[..., object]) -> CritiqueAgent[..., object]:
-        """The agent under critique by the judge at its address, as a user writes it."""
-        judge = self._spec if self._plan.engine == "scripted" else judge_for(self._spec, adapt=_short)
-        return with_critique(
+    @asynccontextmanager
+    async def wrapped(self, agent: Callable[..., object]) -> AsyncIterator[CritiqueAgent[..., object]]:
+        """The agent under critique by the judge at its address, as a user writes it; closed after the block."""
+        judge: Any = self._spec if self._plan.engine == "scripted" else judge_for(self._spec, adapt=_short)
+        made = with_critique(
             agent,
             judge=judge,
             policy=Policy(rounds=2, accept=0.9),
             budget=Budget(seconds=self._plan.run_seconds),
             log=self._plan.folder / "runs.jsonl",
         )
+        try:
+            yield made
+        finally:
+            await made.aclose()
+            if isinstance(judge, Judge):  # one that was passed in belongs to the caller
+                await judge.aclose()
 
 
 def _short(judge: ModelJudge) -> ModelJudge:
-    return ModelJudge(judge.client, JudgeSettings(sampling=Sampling(max_tokens=64, grammar=_SHORT_VERDICT)))
+    settings = JudgeSettings(sampling=Sampling(max_tokens=96, grammar=_SHORT_VERDICT))
+    return ModelJudge(judge.client, settings, prompt=_SHORT_PROMPT)

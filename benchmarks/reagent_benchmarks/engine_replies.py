@@ -118,18 +118,18 @@ class Parting:
 
     Attributes:
         at: number of reply tokens before it.
-        ours: log-odds, in nats, by which the engine prefers its own token to the reference's; None when unknown.
-        theirs: log-odds by which the reference prefers its own.
+        ours: the engine's token.
+        theirs: the reference's token.
+        our_margin: how much likelier the engine holds its own token than the other one, in nats; None when one of them
+            is not among the likeliest.
+        their_margin: how much likelier the reference holds its own.
     """
 
     at: int
-    ours: float | None
-    theirs: float | None
-
-    @property
-    def arithmetic(self) -> bool:
-        """Whether each engine, given the same tokens, prefers its own: nothing but arithmetic differs."""
-        return self.ours is not None and self.theirs is not None and self.ours > 0 and self.theirs > 0
+    ours: int
+    theirs: int
+    our_margin: float | None
+    their_margin: float | None
 
 
 async def parting(prompt: list[int], ours: list[int], theirs: list[int], side: Side, reference: Side) -> Parting | None:
@@ -148,5 +148,5 @@ async def parting(prompt: list[int], ours: list[int], theirs: list[int], side: S
         if one != other:
             before = [*prompt, *theirs[:at]]
             mine, its = await side.probe.next(before), await reference.probe.next(before)
-            return Parting(at, margin(mine, one, other), margin(its, other, one))
+            return Parting(at, one, other, margin(mine, one, other), margin(its, other, one))
     return None

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from reagent_benchmarks.engine_findings import Findings
@@ -15,13 +16,13 @@ from reagent_benchmarks.engine_replies import Side
 
 
 def report(findings: Findings, console: Console) -> None:
-    """Prints three tables and how to read them."""
-    console.print(_verdicts(findings), _texts(findings), _digits(findings), sep="\n")
+    """Prints four tables and how to read them."""
+    for table in (_verdicts(findings), _texts(findings), _partings(findings), _digits(findings)):
+        console.print(table)
     console.print(
-        "A parting is the first token at which two replies differ. It is arithmetic when both engines, asked for the "
-        "probabilities at that very place after the very same tokens, each prefer their own token; the margin is how "
-        "much the reference prefers its own, in nats. All files hold the same numbers as weights, so what is left is "
-        "the order of sums and, for the packed file, the rounding of what its packed weights are multiplied with.",
+        "Replies part at the first token that differs. There, both engines are asked for the probabilities after the "
+        "very same tokens; a margin is how much likelier an engine holds its own token than the other's. One with "
+        "a negative margin picked its token from numbers that a second reading of the same text does not repeat.",
         highlight=False,
     )
 
@@ -51,29 +52,29 @@ def _verdicts(findings: Findings) -> Table:
 
 
 def _texts(findings: Findings) -> Table:
-    columns = ("same prompt", "same reply", "same status", "scored by both", "mean difference", "parted after")
-    table = Table("engine", "mode", "compared with", *columns, "arithmetic", "margin (largest)", title="replies")
+    columns = ("same prompt", "same reply", "same status", "scored by both", "mean difference", "largest")
+    table = Table("engine", "mode", "compared with", *columns, title="replies")
     for side, mode in _rows(findings):
         reference = findings.reference(mode)
         if side is reference:
             continue
         pairs = list(zip(findings.replies[side.name, mode], findings.replies[reference.name, mode], strict=True))
         gaps = [abs(a.score - b.score) for a, b in pairs if a.score is not None and b.score is not None]
-        partings = findings.partings.get((side.name, mode), [])
-        margins = [found.theirs for found in partings if found.theirs is not None]
-        table.add_row(
-            side.name,
-            mode,
-            reference.name,
-            f"{findings.same_prompts[side.name]} of {len(pairs)}",
-            f"{sum(a.text == b.text for a, b in pairs)} of {len(pairs)}",
-            f"{sum(a.status == b.status for a, b in pairs)} of {len(pairs)}",
-            str(len(gaps)),
-            _mean(gaps),
-            f"{statistics.median(found.at for found in partings):.0f} tokens" if partings else "-",
-            f"{sum(found.arithmetic for found in partings)} of {len(partings)}",
-            f"{statistics.median(margins):.4f} ({max(margins):.4f})" if margins else "-",
-        )
+        same = (sum(a.text == b.text for a, b in pairs), sum(a.status == b.status for a, b in pairs))
+        shares = [f"{count} of {len(pairs)}" for count in (findings.same_prompts[side.name], *same)]
+        largest = f"{max(gaps):.2f}" if gaps else "-"
+        table.add_row(side.name, mode, reference.name, *shares, str(len(gaps)), _mean(gaps), largest)
+    return table
+
+
+def _partings(findings: Findings) -> Table:
+    columns = ("after tokens", "its token", "the reference's", "its margin, nats", "the reference's")
+    table = Table("engine", "mode", *columns, title="where replies part")
+    for (name, mode), partings in findings.partings.items():
+        for found in partings:
+            tokens = [repr(findings.tokenizer.decode([token])) for token in (found.ours, found.theirs)]
+            margins = ["-" if it is None else f"{it:.4f}" for it in (found.our_margin, found.their_margin)]
+            table.add_row(name, mode, str(found.at), *map(escape, tokens), *margins)
     return table
 
 

@@ -121,7 +121,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with Progress(console=Console(stderr=True)) as progress:
         findings = asyncio.run(measure(weights, args, progress))
-    report(findings, Console())
+    report(findings, Console(width=None if sys.stdout.isatty() else 140))
 
 
 if __name__ == "__main__":

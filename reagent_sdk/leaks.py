@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from reagent_sdk.number_words import NUMBER_WORDS, worth_of
 from reagent_sdk.task import Task
 from reagent_sdk.trajectory import Trajectory
 
@@ -25,8 +26,9 @@ _MATHS = r"\$[^$\n]{1,120}\$"
 _LINK = rf"(?:(?:of|the|and|de|von|van|la|le|da|di|y|&){_SPACE}){{0,3}}"
 _NAME_ENDS = rf"(?={_GAP}(?:[.,;:!?)\]\n]|$)|{_SPACE}(?:instead|not|rather|because|since|according|as|and)\b)"
 _NAME = rf"(?-i:(?<!\w)[A-Z][\w'\u2019.-]{{0,40}}(?:[ ,]{{1,3}}{_LINK}[A-Z\d][\w'\u2019.-]{{0,40}}){{0,7}}){_NAME_ENDS}"
+_IN_WORDS = rf"{NUMBER_WORDS}(?!{_SPACE}of\b){_NAME_ENDS}"
 _YES_NO = r"\b(?:yes|no|true|false)\b(?!\s{1,4}\w)"
-_VALUE = rf"(?P<value>{_BOXED}|{_MATHS}|{_QUOTED}|{_NUMBER}|{_YES_NO}|{_NAME})"
+_VALUE = rf"(?P<value>{_BOXED}|{_MATHS}|{_QUOTED}|{_NUMBER}|{_IN_WORDS}|{_YES_NO}|{_NAME})"
 _ANSWER = r"(?:answer|result|solution|value|total|sum|number|amount|name|conclusion|option|choice|output)"
 _IS = rf"{_GAP}(?:\bis|\bwas|=|:|\bequals?|\b(?:should|must|would|ought to) (?:be|read|have been|equal))"
 _HEDGE = rf"(?:{_SPACE}(?:actually|really|in fact|simply|clearly|indeed|then|therefore|thus|just|exactly|about)){{0,3}}"
@@ -56,8 +58,8 @@ def stated_answers(critique: str) -> tuple[str, ...]:
 def leaked_answers(critique: str, task: Task, trajectory: Trajectory) -> tuple[str, ...]:
     """The stated answers that neither the question nor the agent's work holds; empty for a fair critique.
 
-    Numbers are compared by value ("1,000" is "1000.0"), texts without case and punctuation. A bare yes, no, true or
-    false is held against the agent's answer alone, since such words occur in any text.
+    Numbers are compared by value ("1,000" is "1000.0" and "one thousand"), texts without case and punctuation. A bare
+    yes, no, true or false is held against the agent's answer alone, since such words occur in any text.
     """
     stated = stated_answers(critique)
     if not stated:
@@ -82,7 +84,8 @@ class _Work:
         text = "\n".join((*said, *calls, trajectory.answer))
         self._answer = f" {_words(trajectory.answer)} "
         self._words = f" {_words(text)} "
-        self._numbers = {_number(found) for found in re.findall(_NUMBER, text)}
+        written = (*re.findall(_NUMBER, text), *re.findall(NUMBER_WORDS, text, re.IGNORECASE))
+        self._numbers = {_number(found) for found in written}
 
     def holds(self, value: str) -> bool:
         plain = _plain(value)
@@ -103,7 +106,9 @@ def _words(text: str) -> str:
 
 
 def _number(text: str) -> float | None:
-    """The value of a number as written; None for other texts and for fractions, which are compared as texts."""
+    """The value of a number in digits or words; None for other texts and for fractions, which are compared as texts."""
+    if (worth := worth_of(text.strip(_EDGES))) is not None:
+        return float(worth)
     bare = re.sub(r"[$€£,%\s]", "", text.strip(_EDGES))
     try:
         return float(bare)

@@ -14,6 +14,7 @@ from reagent_sdk.errors import ModelUnavailable
 from reagent_sdk.judges.base import heard
 from reagent_sdk.leaks import REDACTED, leaked_answers, redact, stated_answers
 from reagent_sdk.messages import Message, ToolCall
+from reagent_sdk.number_words import worth_of
 from reagent_sdk.testing import ScriptedAgent, ScriptedJudge
 
 from .strategies import hostile_text
@@ -45,6 +46,8 @@ WORK = Trajectory(
         ("The answer is yes", "yes"),
         ("The result equals 3/4", "3/4"),
         ("The total is: $36", "$36"),
+        ("The answer is thirty-six.", "thirty-six"),
+        ("It should be one thousand and four", "one thousand and four"),
     ],
 )
 def test_an_answer_that_the_work_does_not_hold_is_found_and_redacted(critique: str, leak: str) -> None:
@@ -70,6 +73,10 @@ def test_an_answer_that_the_work_does_not_hold_is_found_and_redacted(critique: s
         "The tool's result is 34.50 and you rounded it.",
         "The code says print(3 * 11.5) = 34.5 but boxes hold 12.",
         "The number is 12.",
+        "The number is twelve.",
+        "The answer is thirty-five, which is wrong.",
+        "The answer is one of several.",
+        "The result is one that nobody checked.",
         "",
     ],
 )
@@ -92,6 +99,28 @@ def test_numbers_are_compared_by_value(number: int) -> None:
     assert leaked_answers(f"The answer is {number + 1}.", task, work) == (f"{number + 1}",)
 
 
+@given(st.integers(0, 999_999_999))
+def test_numbers_in_words_are_worth_what_they_say(number: int) -> None:
+    assert worth_of(spelled(number)) == number
+    assert worth_of(f"{spelled(number)} apples") is None
+
+
+def spelled(number: int) -> str:
+    """A number in words, by the rules of the schoolbook."""
+    ones = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+    ones += ("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")
+    tens = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+    if number < 20:
+        return ones[number]
+    if number < 100:
+        return tens[number // 10] + (f"-{ones[number % 10]}" if number % 10 else "")
+    for size, name in ((10**6, "million"), (10**3, "thousand"), (100, "hundred")):
+        if number >= size:
+            rest = number % size
+            return f"{spelled(number // size)} {name}" + (f" and {spelled(rest)}" if rest else "")
+    raise AssertionError
+
+
 @given(hostile_text)
 def test_no_text_of_any_kind_raises_and_redaction_removes_what_was_found(text: str) -> None:
     leaks = leaked_answers(text, TASK, WORK)
@@ -103,6 +132,8 @@ def test_no_text_of_any_kind_raises_and_redaction_removes_what_was_found(text: s
     "piece",
     [
         "A",
+        "one ",
+        "two-",
         "A ",
         "=",
         "answer is ",

@@ -91,8 +91,9 @@ def _gate(gate: Gate | Refusal) -> str:
     if isinstance(gate, Refusal):
         return f"none: {gate.reason}"
     return (
-        f"accept from {gate.threshold:.2f} on: that accepts {gate.accepted} of the labels it was fitted on, {gate.wrong} "
-        f"of them wrong; with {gate.confidence:.0%} confidence at most {gate.bound:.1%} of what it accepts is wrong"
+        f"accept from {gate.threshold:.2f} on: that accepts {gate.accepted} of the labels it was fitted on, "
+        f"{gate.wrong} of them wrong; with {gate.confidence:.0%} confidence at most {gate.bound:.1%} of what it "
+        "accepts is wrong"
     )
 
 

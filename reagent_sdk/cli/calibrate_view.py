@@ -108,6 +108,7 @@ def _how_to_use(screen: Console, result: Result) -> None:
     screen.print()
     screen.print(Text(clean(f"diagram      {result.plot}")), soft_wrap=True)
     screen.print(Text(clean(f"calibration  {result.out}")), soft_wrap=True)
-    if result.card.spec is not None:
+    card = result.card
+    if card.spec is not None and (card.map or card.gate or card.revision):
         spec = shlex.quote(f"calibrated:{result.out}")
         screen.print(Text(clean(f"use it with  --judge {spec}")), soft_wrap=True)

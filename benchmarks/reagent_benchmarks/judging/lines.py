@@ -80,16 +80,22 @@ def baseline_lines(
         }
     except InvalidInput:
         return {}, {}
+    base = found["constant"]
     lines = {
-        name: Line(n=len(items), figures=measure(items, scores[judged], seed=seed)) for name, scores in found.items()
+        name: _line(items, scores[judged], baselines.relative(scores, base)[judged], seed=seed)
+        for name, scores in found.items()
     }
-    lines["constant"] = _constant(lines["constant"], items, seed)
+    constant = lines["constant"]
+    lines["constant"] = Line(n=constant.n, figures=constant.figures | always_good(items, seed=seed))
     words = found["bag of words"]
     return lines, {item.id: round(float(words[place[item.id]]), 4) for item in items}
 
 
-def _constant(line: Line, items: Sequence[JudgedItem], seed: int) -> Line:
-    """A constant ranks nothing; that its value differs a little between folds must not count as ranking."""
-    tied = measure(items, np.full(len(items), 0.5), seed=seed)
-    ranking = {name: tied[name] for name in RANKING if name in tied}
-    return Line(n=line.n, figures=line.figures | ranking | always_good(items, seed=seed))
+def _line(items: Sequence[JudgedItem], guessed: NDArray[np.float64], ranked: NDArray[np.float64], *, seed: int) -> Line:
+    """A baseline: measured by its probabilities, but ranked by them without the base rates of their folds.
+
+    Guesses of different folds, pooled as they are, rank backwards (see :func:`baselines.relative`); a constant has to
+    rank nothing at all.
+    """
+    ranking = {name: value for name, value in measure(items, ranked, seed=seed).items() if name in RANKING}
+    return Line(n=len(items), figures=measure(items, guessed, seed=seed) | ranking)

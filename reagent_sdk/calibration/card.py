@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Self
@@ -15,6 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from reagent_sdk.calibration.maps import ScoreMap
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.frozen import Frozen
+from reagent_sdk.replacing import replacing
 
 FILE_NAME = "calibration.json"
 
@@ -106,15 +104,6 @@ def read_calibration(path: str | Path) -> Calibration:
 def write_calibration(path: str | Path, calibration: Calibration) -> Path:
     """Writes a calibration in one step: whoever reads meanwhile gets the old one or the new one."""
     file = Path(path).expanduser()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=f".{file.name}-", delete=False) as draft:
-        try:
-            draft.write(calibration.model_dump_json(indent=2) + "\n")
-            draft.close()
-            os.chmod(draft.name, 0o644)
-            os.replace(draft.name, file)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(draft.name)
-            raise
+    with replacing(file) as draft:
+        draft.write(calibration.model_dump_json(indent=2).encode() + b"\n")
     return file

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Self, TextIO
@@ -17,6 +14,7 @@ from reagent_sdk.cli.tally import Tally
 from reagent_sdk.cli.terminal import as_json
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.frozen import Frozen
+from reagent_sdk.replacing import replacing
 from reagent_sdk.verdict import Verdict, VerdictStatus
 
 _BEGIN = b'{"id": "'
@@ -84,19 +82,11 @@ def read_earlier(path: Path, judge: str, heard: Callable[[str, int], bool]) -> E
 
 def repair(path: Path, stays: Callable[[str, int], bool]) -> None:
     """Rewrites the file in one step, with only those verdicts of which `stays`, given id and line, says so."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as draft:
-        try:
-            for number, line, _ in _lines(path):
-                scored = _parse(line)
-                if scored is not None and stays(scored.id, number):
-                    draft.write(line.rstrip(b"\n") + b"\n")
-            draft.close()
-            os.chmod(draft.name, path.stat().st_mode & 0o777)
-            os.replace(draft.name, path)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(draft.name)
-            raise
+    with replacing(path) as draft:
+        for number, line, _ in _lines(path):
+            scored = _parse(line)
+            if scored is not None and stays(scored.id, number):
+                draft.write(line.rstrip(b"\n") + b"\n")
 
 
 class VerdictFile:

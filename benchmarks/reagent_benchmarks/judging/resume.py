@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from reagent_sdk.cli.verdicts import Scored, read_earlier, repair
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.frozen import Frozen
+from reagent_sdk.replacing import replacing
 from reagent_sdk.verdict import Verdict
 
 
@@ -85,15 +83,5 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Writes a file in one step: a reader finds the old one or the new one."""
     from pydantic_core import to_jsonable_python
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}-", delete=False) as draft:
-        try:
-            json.dump(to_jsonable_python(data), draft, indent=1)
-            draft.write("\n")
-            draft.close()
-            os.chmod(draft.name, 0o644)
-            os.replace(draft.name, path)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(draft.name)
-            raise
+    with replacing(path) as draft:
+        draft.write(json.dumps(to_jsonable_python(data), indent=1).encode() + b"\n")

@@ -18,7 +18,7 @@ from reagent_sdk.cli.tally import Tally
 from reagent_sdk.cli.terminal import console, to_stderr
 from reagent_sdk.cli.verdicts import Earlier, Scored, VerdictFile, read_earlier, repair
 from reagent_sdk.errors import InvalidInput
-from reagent_sdk.judges.base import Judge
+from reagent_sdk.judges.base import Judge, voices
 from reagent_sdk.specs import judge_for
 from reagent_sdk.verdict import Verdict
 
@@ -93,7 +93,7 @@ def _earlier(file: RecordFile, out: Path | None, judge: Judge) -> Earlier:
     """What is in the file of verdicts, which is repaired where need be."""
     if out is None or not out.exists():
         return Earlier()
-    earlier = read_earlier(out, judge.name, file.index.heard)
+    earlier = read_earlier(out, voices(judge), file.index.heard)
     if earlier.torn:
         to_stderr(f"{out} ends in a torn line, which is removed; its record is judged again")
     if earlier.again:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Self, TextIO
@@ -48,12 +48,12 @@ class Earlier:
     open_end: bool = False
 
 
-def read_earlier(path: Path, judge: str, heard: Callable[[str, int], bool]) -> Earlier:
+def read_earlier(path: Path, judges: Collection[str], heard: Callable[[str, int], bool]) -> Earlier:
     """Looks through an existing file; it is left as it is.
 
     Args:
         path: the file.
-        judge: name of the judge that goes on.
+        judges: names that the judge who goes on puts on its verdicts.
         heard: takes the id and the line of each verdict that stays; False says that the id has one already.
 
     Raises:
@@ -68,10 +68,11 @@ def read_earlier(path: Path, judge: str, heard: Callable[[str, int], bool]) -> E
             torn = True
         elif scored.verdict.status is VerdictStatus.UNAVAILABLE:
             again += 1
-        elif scored.verdict.judge != judge:
+        elif scored.verdict.judge not in judges:
+            wanted = " or ".join(map(repr, judges))
             raise InvalidInput(
-                f"{path} holds verdicts of the judge {scored.verdict.judge!r}, not of {judge!r}, and scores of "
-                "different judges cannot be compared; pass another file as --out"
+                f"{path} holds verdicts of the judge {scored.verdict.judge!r}, not of {wanted}, "
+                "and scores of different judges cannot be compared; pass another file as --out"
             )
         elif heard(scored.id, number):
             tally.add(scored.verdict, now=False)

@@ -48,6 +48,11 @@ def gated_judge(judge: Judge) -> str:
     return str(getattr(judge, "gated", judge.name))
 
 
+def voices(judge: Judge) -> tuple[str, ...]:
+    """The names that may stand on a judge's verdicts: its own, unless its `voices` are those of several."""
+    return tuple(getattr(judge, "voices", (judge.name,)))
+
+
 def revision_rule(judge: Judge) -> float | None:
     """The score from which on revising does more harm than good, where the judge has found out (`revise_below`)."""
     rule: float | None = getattr(judge, "revise_below", None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from reagent_sdk.calibration.card import Calibration
 from reagent_sdk.calibration.maps import ScoreMap
 from reagent_sdk.errors import InvalidInput
-from reagent_sdk.judges.base import Judge, gated_judge, settled
+from reagent_sdk.judges.base import Judge, gated_judge, settled, voices
 from reagent_sdk.task import Task
 from reagent_sdk.trajectory import Trajectory
 from reagent_sdk.verdict import Verdict
@@ -48,6 +48,11 @@ class CalibratedJudge:
         """Name on the verdicts that gate and rule belong to."""
         own = gated_judge(self._judge)
         return f"{own}, calibrated" if self._calibration.map else own
+
+    @property
+    def voices(self) -> tuple[str, ...]:
+        """Names that may stand on its verdicts, a stand-in's among them."""
+        return tuple(self.gated if name == self._calibration.judge else name for name in voices(self._judge))
 
     @property
     def gate(self) -> float | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Sequence
 from statistics import fmean, median
 from typing import Literal, get_args
 
 from reagent_sdk.errors import InvalidInput
-from reagent_sdk.judges.base import Judge, heard
+from reagent_sdk.judges.base import Judge, heard, voices
 from reagent_sdk.task import Task
 from reagent_sdk.trajectory import Trajectory
 from reagent_sdk.usage import Usage
@@ -51,6 +52,12 @@ class EnsembleJudge:
     def name(self) -> str:
         """How the scores are combined, and of whom."""
         return self._name_of([member.name for member in self._members])
+
+    @property
+    def voices(self) -> tuple[str, ...]:
+        """Names that may stand on its verdicts: where members have stand-ins, one for each mixture."""
+        mixtures = itertools.product(*(voices(member) for member in self._members))
+        return tuple(dict.fromkeys(map(self._name_of, mixtures)))
 
     def _name_of(self, names: Sequence[str]) -> str:
         counted = ((name, names.count(name)) for name in dict.fromkeys(names))

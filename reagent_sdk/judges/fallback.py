@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reagent_sdk.errors import InvalidInput
-from reagent_sdk.judges.base import Judge, gated_judge, heard, revision_rule
+from reagent_sdk.judges.base import Judge, gated_judge, heard, revision_rule, voices
 from reagent_sdk.task import Task
 from reagent_sdk.trajectory import Trajectory
 from reagent_sdk.verdict import Verdict
@@ -30,6 +30,11 @@ class FallbackJudge:
     def name(self) -> str:
         """All names, in order."""
         return " | ".join(judge.name for judge in self._judges)
+
+    @property
+    def voices(self) -> tuple[str, ...]:
+        """Names of all judges that may speak."""
+        return tuple(dict.fromkeys(name for judge in self._judges for name in voices(judge)))
 
     @property
     def gated(self) -> str:

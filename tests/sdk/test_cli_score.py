@@ -188,6 +188,17 @@ def test_a_last_line_that_lacks_only_its_end_of_line_is_kept(tmp_path: Path) -> 
     assert [one["id"] for one in lines(out.read_text())] == ["r0", "r1"]
 
 
+def test_a_judge_with_a_stand_in_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    file = written(tmp_path / "in.jsonl", [{"id": str(n), "question": "q", "answer": "a"} for n in range(4)])
+    with ChatServer([VERDICT]) as stand_in, refused_url() as dead:
+        spec = f"first:{dead}#a|{stand_in.base_url}#b"
+        assert score(file, "--out", tmp_path / "out.jsonl", "--judge", spec, "--limit", 2).exit_code == 0
+        assert score(file, "--out", tmp_path / "out.jsonl", "--judge", spec).exit_code == 0
+        asked = len(stand_in.requests)
+    assert [one["id"] for one in lines((tmp_path / "out.jsonl").read_text())] == ["0", "1", "2", "3"]
+    assert asked == 4
+
+
 def test_an_unavailable_judge_is_exit_code_3_and_its_records_are_judged_again(tmp_path: Path) -> None:
     records = [{"question": f"q{number}", "answer": "a", "id": f"r{number}"} for number in range(2)]
     file, out = written(tmp_path / "in.jsonl", records), tmp_path / "out.jsonl"

@@ -27,7 +27,9 @@ from reagent_sdk import (
 )
 from reagent_sdk.budget import Meter
 from reagent_sdk.calibration.card import Calibration, write_calibration
+from reagent_sdk.calibration.maps import PlattMap
 from reagent_sdk.clients.base import Sampling
+from reagent_sdk.judges.base import voices
 from reagent_sdk.scope import Scope, entered
 from reagent_sdk.specs import judge_for
 from reagent_sdk.testing import ScriptedAgent, ScriptedJudge
@@ -176,3 +178,13 @@ def test_a_calibration_names_the_judge_it_belongs_to(tmp_path: Path) -> None:
     (tmp_path / "judge.json").write_text("{}")
     with pytest.raises(InvalidInput, match="is not a calibration"):
         judge_for(f"calibrated:{tmp_path / 'judge.json'}")
+
+
+def test_a_judge_knows_the_names_that_may_stand_on_its_verdicts() -> None:
+    shaky = FallbackJudge(members(0.1, 0.2))
+    ensemble = EnsembleJudge([shaky, ScriptedJudge([0.3], name="c")], "mean")
+    assert voices(ScriptedJudge([0.3], name="c")) == ("c",)
+    assert voices(shaky) == ("j0", "j1")
+    assert voices(ensemble) == ("mean(j0, c)", "mean(j1, c)")
+    calibrated = CalibratedJudge(shaky, Calibration(judge="j0", map=PlattMap(slope=1, offset=0), labels=9))
+    assert voices(calibrated) == ("j0, calibrated", "j1")

@@ -65,7 +65,7 @@ def earlier_ids(sidecar: Path, judge: str) -> set[str]:
         return lines.setdefault(key, line) == line
 
     if sidecar.exists():
-        earlier = read_earlier(sidecar, judge, heard)
+        earlier = read_earlier(sidecar, [judge], heard)
         if earlier.open_end or earlier.again or earlier.doubled:
             repair(sidecar, lambda key, line: lines.get(key) == line)
     return set(lines)

@@ -49,7 +49,7 @@ class Findings:
         for side, prompt in zip(self.sides, prompts, strict=True):
             counted = {self.replies[side.name, mode][index].prompt_tokens for mode in side.modes}
             self.same_prompts[side.name] += prompt == prompts[0] and counted == {len(prompt)}
-            self.odds.setdefault(side.name, []).append(self._digits(await side.probe.next(forced)))
+            self.odds.setdefault(side.name, []).append(self.digits(await side.probe.next(forced)))
             for mode in side.modes:
                 if found := await self._parting(prompts[0], side, mode, index):
                     self.partings.setdefault((side.name, mode), []).append(found)
@@ -66,7 +66,7 @@ class Findings:
         tokens: list[int] = self.tokenizer.encode(reply.text, add_special_tokens=False)
         return tokens if reply.truncated else [*tokens, self.tokenizer.eos_token_id]
 
-    def _digits(self, logprobs: dict[int, float]) -> list[float]:
+    def digits(self, logprobs: dict[int, float]) -> list[float]:
         """Log-probabilities of the ten digits among themselves."""
         tokens = self.tokenizer.convert_tokens_to_ids([str(digit) for digit in range(10)])
         raw = [logprobs.get(token, -math.inf) for token in tokens]

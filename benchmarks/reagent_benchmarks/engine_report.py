@@ -21,8 +21,10 @@ def report(findings: Findings, console: Console) -> None:
         console.print(table)
     console.print(
         "Replies part at the first token that differs. There, both engines are asked for the probabilities after the "
-        "very same tokens; a margin is how much likelier an engine holds its own token than the other's. One with "
-        "a negative margin picked its token from numbers that a second reading of the same text does not repeat.",
+        "very same tokens; a margin is how much likelier an engine holds its own token than the other's. One with a "
+        "negative margin picked its token from numbers that a second reading of its text does not repeat, because the "
+        "text is then read at once instead of token by token, and cut into tokens anew: under a grammar, a model "
+        "writes tags in more pieces than a tokenizer would.",
         highlight=False,
     )
 

@@ -110,7 +110,7 @@ def test_digits_are_compared_among_themselves() -> None:
             return [100 + int(token) for token in tokens]
 
     findings = Findings([], Tokenizer(), {})
-    odds = findings._digits({103: math.log(0.3), 107: math.log(0.1), 5: math.log(0.6)})
+    odds = findings.digits({103: math.log(0.3), 107: math.log(0.1), 5: math.log(0.6)})
     assert odds[3] == pytest.approx(math.log(0.75))
     assert odds[7] == pytest.approx(math.log(0.25))
     assert odds[0] == -math.inf

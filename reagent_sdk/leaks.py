@@ -7,6 +7,7 @@ training, which leaves such critiques out.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 
@@ -32,26 +33,29 @@ _VALUE = rf"(?P<value>{_BOXED}|{_MATHS}|{_QUOTED}|{_NUMBER}|{_IN_WORDS}|{_YES_NO
 _ANSWER = r"(?:answer|result|solution|value|total|sum|number|amount|name|conclusion|option|choice|output)"
 _IS = rf"{_GAP}(?:\bis|\bwas|=|:|\bequals?|\b(?:should|must|would|ought to) (?:be|read|have been|equal))"
 _HEDGE = rf"(?:{_SPACE}(?:actually|really|in fact|simply|clearly|indeed|then|therefore|thus|just|exactly|about)){{0,3}}"
-_STATED = tuple(
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (
-        rf"\b{_ANSWER}{_IS}{_HEDGE}{_GAP}[:=]?{_GAP}(?:the{_SPACE})?{_VALUE}",
-        rf"\b(?:it|this|that) (?:should|must|would) (?:be|read|have been|equal){_HEDGE}{_SPACE}{_VALUE}",
-        rf"\b(?:answer|reply|respond|write|say|output|return|submit){_SPACE}(?:(?:with|just|only){_SPACE}){{0,3}}{_VALUE}",
-        rf"\binstead[,:]?{_SPACE}(?:it (?:is|was){_SPACE})?{_VALUE}",
-        rf"{_VALUE}(?:,? not|,? rather than|,? instead of)\s",
-        rf"{_VALUE} (?:is|was|would be) the (?:correct|right|true|actual|final|real)(?: \w{{1,20}})? {_ANSWER}\b",
-        rf"{_VALUE} (?:is|was|would be) (?:correct|right)\b",
-        rf"=\s?(?P<value>[-+]?[$€£]?{_DIGITS}%?)",
-        rf"(?P<value>{_BOXED})",
-    )
+_STATED = (
+    rf"\b{_ANSWER}{_IS}{_HEDGE}{_GAP}[:=]?{_GAP}(?:the{_SPACE})?{_VALUE}",
+    rf"\b(?:it|this|that) (?:should|must|would) (?:be|read|have been|equal){_HEDGE}{_SPACE}{_VALUE}",
+    rf"\b(?:answer|reply|respond|write|say|output|return|submit){_SPACE}(?:(?:with|just|only){_SPACE}){{0,3}}{_VALUE}",
+    rf"\binstead[,:]?{_SPACE}(?:it (?:is|was){_SPACE})?{_VALUE}",
+    rf"{_VALUE}(?:,? not|,? rather than|,? instead of)\s",
+    rf"{_VALUE} (?:is|was|would be) the (?:correct|right|true|actual|final|real)(?: \w{{1,20}})? {_ANSWER}\b",
+    rf"{_VALUE} (?:is|was|would be) (?:correct|right)\b",
+    rf"=\s?(?P<value>[-+]?[$€£]?{_DIGITS}%?)",
+    rf"(?P<value>{_BOXED})",
 )
 _EDGES = " \t\"'“”`*$.,;:!?()[]"
 
 
+@functools.cache
+def _patterns() -> tuple[re.Pattern[str], ...]:
+    """Compiled at the first critique and not at import: it takes a hundredth of a second."""
+    return tuple(re.compile(pattern, re.IGNORECASE) for pattern in _STATED)
+
+
 def stated_answers(critique: str) -> tuple[str, ...]:
     """What a critique states as an answer or as a computed result, as it stands in the text, each once."""
-    found = {match["value"].strip(): None for pattern in _STATED for match in pattern.finditer(critique)}
+    found = {match["value"].strip(): None for pattern in _patterns() for match in pattern.finditer(critique)}
     return tuple(value for value in found if _plain(value))
 
 

@@ -18,13 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from reagent_sdk.agents import ModelAgent
-from reagent_sdk.calibration.card import FILE_NAME as CARD
-from reagent_sdk.calibration.card import read_calibration
 from reagent_sdk.clients.base import ChatClient, Sampling, runs_here
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.judges.base import CallableJudge, Judge
-from reagent_sdk.judges.calibrated import CalibratedJudge
-from reagent_sdk.judges.composed import composed
 from reagent_sdk.judges.fallback import FallbackJudge
 from reagent_sdk.judges.model import JudgeSettings, ModelJudge
 from reagent_sdk.prompts import CURRENT_PROMPT, VERDICT_GRAMMAR, judge_prompt
@@ -113,6 +109,8 @@ def judge_for(judge: JudgeLike, *, adapt: Callable[[ModelJudge], ModelJudge] | N
     if judge is None:
         judge = os.environ.get(JUDGE_VARIABLE) or "local"
     if isinstance(judge, str):
+        from reagent_sdk.judges.composed import composed
+
         return composed(judge, lambda spec: judge_for(spec, adapt=adapt)) or _model_judge(judge, adapt)
     if isinstance(judge, Judge):
         return judge
@@ -133,7 +131,11 @@ def _model_judge(spec: str, adapt: Callable[[ModelJudge], ModelJudge] | None) ->
     judge = adapt(judge) if adapt else judge
     if reference is None:
         return judge
-    card = _trained(reference).with_name(CARD) if _trained(reference).is_file() else _trained(reference) / CARD
+    from reagent_sdk.calibration.card import FILE_NAME, read_calibration
+    from reagent_sdk.judges.calibrated import CalibratedJudge
+
+    weights = _trained(reference)
+    card = weights.with_name(FILE_NAME) if weights.is_file() else weights / FILE_NAME
     return CalibratedJudge(judge, read_calibration(card)) if card.is_file() else judge
 
 

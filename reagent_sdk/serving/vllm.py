@@ -103,6 +103,7 @@ def launch(python: str, weights: Weights, flags: Sequence[str]) -> Launch:
         *("--model", weights.model, "--served-model-name", weights.name),
         *("--host", "127.0.0.1", "--port", str(port)),
         *("--enable-prefix-caching", "--enable-prompt-tokens-details", "--disable-uvicorn-access-log"),
+        *("--generation-config", "vllm"),  # else a penalty in the model's own file changes even greedy verdicts
         *lora,
         *flags,
     ]

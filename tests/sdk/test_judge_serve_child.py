@@ -53,6 +53,7 @@ def test_the_command_line_the_environment_and_the_metrics_of_vllm(told: Path) ->
     port = given[given.index("--port") + 1]
     expected = ["--model", "org/judge", "--served-model-name", "org/judge", "--host", "127.0.0.1", "--port", port]
     expected += ["--enable-prefix-caching", "--enable-prompt-tokens-details", "--disable-uvicorn-access-log"]
+    expected += ["--generation-config", "vllm"]
     assert given == [*expected, "--max-model-len", "4096"]
     assert {"SERVE_KEY", "OTHER"}.isdisjoint(start["environment"])
     assert {"VLLM_API_KEY", "HF_TOKEN"} <= set(start["environment"])

@@ -18,6 +18,7 @@ from reagent_sdk.cli.rows import row
 from reagent_sdk.cli.terminal import clean, is_live, one_line
 from reagent_sdk.cli.view import RunView
 from reagent_sdk.events import Event, TextDelta
+from reagent_sdk.judges.base import caveat_of
 from reagent_sdk.run import Run
 from reagent_sdk.specs import UNTRAINED
 
@@ -49,7 +50,7 @@ class DemoSession:
 
     def introduce(self, judge: Judge) -> None:
         """Says plainly what is about to be seen."""
-        caveat = getattr(judge, "caveat", "")
+        caveat = caveat_of(judge)
         self._screen.print("The agent is SmolLM2 with 135 million parameters: it runs anywhere and is often wrong.")
         if caveat == UNTRAINED:
             self._screen.print(f"The judge is the same model, loaded once. Mind that {UNTRAINED}.", style="yellow")

@@ -16,6 +16,7 @@ _LONGEST_LIST = 2**20
 
 async def judge_checks(spec: str, origin: str) -> list[Check]:
     """Which judge it would be, and whether it can be used."""
+    from reagent_sdk.judges.base import caveat_of
     from reagent_sdk.specs import judge_for
 
     try:
@@ -25,7 +26,7 @@ async def judge_checks(spec: str, origin: str) -> list[Check]:
     try:
         gate = "no accept gate" if judge.gate is None else f"accept gate {judge.gate:.2f}"
         checks = [Check("judge", "ok", f"{judge.name} ({origin}), {gate}")]
-        caveat = getattr(judge, "caveat", "")
+        caveat = caveat_of(judge)
         if caveat:
             checks.append(Check("judge", "info", caveat))
     finally:

@@ -53,6 +53,11 @@ def voices(judge: Judge) -> tuple[str, ...]:
     return tuple(getattr(judge, "voices", (judge.name,)))
 
 
+def caveat_of(judge: Judge) -> str:
+    """What a reader of a judge's verdicts should know, where it says so (`caveat`); empty for most judges."""
+    return str(getattr(judge, "caveat", ""))
+
+
 def revision_rule(judge: Judge) -> float | None:
     """The score from which on revising does more harm than good, where the judge has found out (`revise_below`)."""
     rule: float | None = getattr(judge, "revise_below", None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from reagent_sdk.calibration.card import Calibration
 from reagent_sdk.calibration.maps import ScoreMap
 from reagent_sdk.errors import InvalidInput
-from reagent_sdk.judges.base import Judge, gated_judge, settled, voices
+from reagent_sdk.judges.base import Judge, caveat_of, gated_judge, settled, voices
 from reagent_sdk.task import Task
 from reagent_sdk.trajectory import Trajectory
 from reagent_sdk.verdict import Verdict
@@ -71,7 +71,7 @@ class CalibratedJudge:
     @property
     def caveat(self) -> str:
         """What a reader of its verdicts should know."""
-        return str(getattr(self._judge, "caveat", ""))
+        return caveat_of(self._judge)
 
     async def judge(self, task: Task, trajectory: Trajectory) -> Verdict:
         """The judge's verdict with its score calibrated.

@@ -9,7 +9,7 @@ from statistics import fmean, median
 from typing import Literal, get_args
 
 from reagent_sdk.errors import InvalidInput
-from reagent_sdk.judges.base import Judge, heard, voices
+from reagent_sdk.judges.base import Judge, caveat_of, heard, voices
 from reagent_sdk.task import Task
 from reagent_sdk.trajectory import Trajectory
 from reagent_sdk.usage import Usage
@@ -66,7 +66,7 @@ class EnsembleJudge:
     @property
     def caveat(self) -> str:
         """What a reader should know of the members."""
-        return "; ".join(dict.fromkeys(said for member in self._members if (said := getattr(member, "caveat", ""))))
+        return "; ".join(dict.fromkeys(said for member in self._members if (said := caveat_of(member))))
 
     async def judge(self, task: Task, trajectory: Trajectory) -> Verdict:
         """The combined verdict, or the failures when too few members scored.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reagent_sdk.errors import InvalidInput
-from reagent_sdk.judges.base import Judge, gated_judge, heard, revision_rule, voices
+from reagent_sdk.judges.base import Judge, caveat_of, gated_judge, heard, revision_rule, voices
 from reagent_sdk.task import Task
 from reagent_sdk.trajectory import Trajectory
 from reagent_sdk.verdict import Verdict
@@ -69,7 +69,7 @@ class FallbackJudge:
     @property
     def caveat(self) -> str:
         """What a reader of the first judge's verdicts should know."""
-        return str(getattr(self._judges[0], "caveat", ""))
+        return caveat_of(self._judges[0])
 
     async def aclose(self) -> None:
         """Closes all judges."""

@@ -21,7 +21,7 @@ from reagent_sdk.cli.records import Record
 from reagent_sdk.cli.terminal import to_stderr
 from reagent_sdk.cli.verdicts import VerdictFile
 from reagent_sdk.errors import InvalidInput, MissingExtra
-from reagent_sdk.judges.base import Judge
+from reagent_sdk.judges.base import Judge, caveat_of
 from reagent_sdk.verdict import Verdict
 
 
@@ -118,7 +118,7 @@ async def _run(request: Request, loaded: Loaded, items: Sequence[JudgedItem]) ->
         reason = next((one.reason for one in verdicts.values() if not one.scored), "")
         return {"complete": False, "reason": reason, "plan": plan}
     heard = [[verdicts[verdict_id(item, repeat)] for repeat in range(len(judges))] for item in items]
-    caveat = str(getattr(judges[0], "caveat", ""))
+    caveat = caveat_of(judges[0])
     result = report(Evidence(plan, loaded, items, heard, made[0].room, caveat))
     write_json(request.out, result)
     return result

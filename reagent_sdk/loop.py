@@ -15,7 +15,7 @@ from reagent_sdk.budget import Budget, Meter
 from reagent_sdk.decisions import choose, explain, needs_verdict, reason_to_stop, status_of
 from reagent_sdk.errors import BudgetExceeded, JudgeFailed, LowScore
 from reagent_sdk.events import AttemptJudged, AttemptSolved, AttemptStarted, Event, RunFinished, Stage
-from reagent_sdk.judges.base import Judge, heard
+from reagent_sdk.judges.base import Judge, caveat_of, heard
 from reagent_sdk.marks import marks_for
 from reagent_sdk.policy import Policy
 from reagent_sdk.record import RunLog, append_safely
@@ -115,13 +115,16 @@ class CritiqueLoop:
         """The run so far; once it has finished, always the same."""
         if self._finished is not None:
             return self._finished
+        chosen = choose(self._attempts, self._policy.keep)
+        best = None if chosen is None else self._attempts[chosen]
         run = Run(
             id=self._id,
             started_at=self._started_at,
             task=self._task,
             attempts=tuple(self._attempts),
-            chosen=choose(self._attempts, self._policy.keep),
+            chosen=chosen,
             stop=self._stop or StopReason.STOPPED,
+            status=status_of(best, marks_for(self._policy, self._judge, best.verdict if best else None)),
             policy=self._policy,
             budget=self._meter.budget,
             threshold=self._marks.accept,
@@ -132,8 +135,6 @@ class CritiqueLoop:
             seconds=self._meter.elapsed,
             notes=(*self._standing_notes(), *self._notes),
         )
-        verdict = run.best.verdict if run.best else None
-        run = run.model_copy(update={"status": status_of(run.best, marks_for(self._policy, self._judge, verdict))})
         return run.model_copy(update={"why": explain(run)})
 
     def output(self) -> Any:
@@ -202,7 +203,7 @@ class CritiqueLoop:
         return StopReason.BUDGET if self._meter.exhausted(calls) else None
 
     def _standing_notes(self) -> list[str]:
-        notes = [note for note in (getattr(self._judge, "caveat", ""),) if note]
+        notes = [note for note in (caveat_of(self._judge),) if note]
         ungated = self._policy.accept == "gate" and self._marks.accept is None and self._marks.revise_below is None
         if ungated and self._policy.keep == "best" and self._policy.rounds:
             notes.append("the judge ships no accept gate, so drafts are revised whatever their score")

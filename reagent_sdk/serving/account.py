@@ -38,6 +38,7 @@ class Account:
         usage: tokens that the backend reported, None when it reported none.
         seconds: from the request's head to the end of the answer.
         broken: the answer began and could not be finished.
+        told: further fields of the log's line.
     """
 
     method: str
@@ -48,6 +49,7 @@ class Account:
     usage: Usage | None = None
     seconds: float = 0.0
     broken: bool = False
+    told: dict[str, object] = field(default_factory=dict)
 
     @classmethod
     def of(cls, scope: Scope) -> Account:
@@ -115,6 +117,7 @@ class Accounted:
             completion_tokens=used.completion_tokens if used else None,
             cached_tokens=used.cached_tokens if used else None,
             broken="yes" if account.broken else None,
+            **account.told,
             id=account.request_id,
         )
 

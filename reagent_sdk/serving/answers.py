@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse
 
@@ -31,6 +31,7 @@ class Refused(Exception):
         close: whether the connection ends with the answer.
         kind: error type; by default the usual one for the status.
         code: machine-readable code, such as `context_length_exceeded`.
+        param: the request's field that is at fault.
     """
 
     def __init__(
@@ -42,19 +43,24 @@ class Refused(Exception):
         close: bool = False,
         kind: str = "",
         code: str | None = None,
+        param: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.kind = kind or _KINDS.get(status, "invalid_request_error" if status < 500 else "server_error")
         self.code = code
+        self.param = param
         self.headers = {} if retry_after is None else {"Retry-After": str(math.ceil(retry_after))}
         if close:
             self.headers["Connection"] = "close"
         if status == 401:
             self.headers["WWW-Authenticate"] = "Bearer"
 
+    def body(self) -> dict[str, Any]:
+        """The error object."""
+        return {"error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}}
+
     async def send(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers the request with this refusal."""
-        error = {"message": self.message, "type": self.kind, "param": None, "code": self.code}
-        await JSONResponse({"error": error}, status_code=self.status, headers=self.headers)(scope, receive, send)
+        await JSONResponse(self.body(), status_code=self.status, headers=self.headers)(scope, receive, send)

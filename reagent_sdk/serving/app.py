@@ -78,7 +78,7 @@ def build(
         local_only: whether only requests to a loopback name are answered.
     """
     drain, in_flight, metrics = Drain(), InFlight(limits.in_flight), Metrics()
-    metrics.watch(backend, drain, in_flight)
+    metrics.watch(drain, in_flight, backend)
     pages = Pages(backend, card, session, drain, metrics)
     routes = [
         Route("/health", pages.health),

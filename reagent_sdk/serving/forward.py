@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 
 from reagent_sdk.serving.account import Account
 from reagent_sdk.serving.answers import Refused
 from reagent_sdk.serving.backends import Backend, Target
-from reagent_sdk.serving.bodies import Disconnected, read_json_body
+from reagent_sdk.serving.bodies import Disconnected, read_json_body, unless_gone
 from reagent_sdk.serving.refusals import refusal_of
-from reagent_sdk.serving.usage_watch import StreamUsage, usage_of
+from reagent_sdk.serving.relay import send_on
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
     from reagent_sdk.serving.log import EventLog
-
-_READ_AHEAD = 2**20
-"""A reply up to this size is sent when it is complete: if it breaks off, the caller gets a proper error."""
 
 _LOADING_RETRY, _DOWN_RETRY = 5.0, 2.0
 
@@ -58,25 +54,13 @@ class Forward:
         try:
             self._target()  # before the body is read: a caller that must wait need not send it
             body = await read_json_body(scope, receive, limit=self.body_bytes)
-            await self._unless_gone(self._exchange(Account.of(scope), body, send), receive)
+            await unless_gone(self._exchange(Account.of(scope), body, send), receive)
         except Disconnected:
             return
         except Refused as refused:
             await refused.send(scope, receive, send)
         except _BrokenOff:
             Account.of(scope).broken = True  # an answer without an end: the server cuts the connection
-
-    async def _unless_gone(self, work: Coroutine[Any, Any, None], receive: Receive) -> None:
-        """Does the work; stops it when the caller goes away."""
-        tasks = [asyncio.ensure_future(work), asyncio.ensure_future(_gone(receive))]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if tasks[0].done():
-                tasks[0].result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     def _target(self) -> Target:
         target = self.backend.target
@@ -122,50 +106,5 @@ class Forward:
                 refused, told = await refusal_of(reply, target.endpoint.secrets)
                 self.log.write("backend_refused", id=account.request_id, status=reply.status, said=told)
                 raise refused
-            if reply.content_type == "text/event-stream":
-                await _stream_events(account, reply, send)
-            elif reply.content_type == "application/json":
-                await _send_json(account, reply, send)
-            else:
+            if not await send_on(account, reply, send):
                 raise Refused(502, f"the judge answered with {reply.content_type}, not JSON")
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _stream_events(account: Account, reply: aiohttp.ClientResponse, send: Send) -> None:
-    watch = StreamUsage()
-    plain = [(b"content-type", b"text/event-stream; charset=utf-8")]
-    headers = [*plain, (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]  # nginx must not collect them
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    async for piece in reply.content.iter_any():
-        watch.feed(piece)
-        account.usage = watch.usage
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _send_json(account: Account, reply: aiohttp.ClientResponse, send: Send) -> None:
-    pieces = reply.content.iter_any()
-    head = bytearray()
-    async for piece in pieces:
-        head += piece
-        if len(head) > _READ_AHEAD:
-            await _send_rest(bytes(head), pieces, send)
-            return
-    account.usage = usage_of(bytes(head))
-    length = str(len(head)).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", length)]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": bytes(head), "more_body": False})
-
-
-async def _send_rest(head: bytes, pieces: AsyncIterator[bytes], send: Send) -> None:
-    headers = [(b"content-type", b"application/json")]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": head, "more_body": True})
-    async for piece in pieces:
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body", "body": b"", "more_body": False})

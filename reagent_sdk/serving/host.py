@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,30 +91,64 @@ async def serve(
     Raises:
         ModelUnavailable: the backend cannot be kept up.
     """
-    pool = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE)
-    options: dict[str, Any] = {"timeout": aiohttp.ClientTimeout(total=None, sock_connect=10)}
-    async with aiohttp.ClientSession(connector=pool, cookie_jar=aiohttp.DummyCookieJar(), **options) as session:
+    async with connections() as session:
         local_only = hosting.keys is None and is_loopback(hosting.host)
         front = build(backend, card, session, log, keys=hosting.keys, limits=hosting.limits, local_only=local_only)
-        server = _server(front)
-        with _signals(log) as told_to_end:
-            log.write("listening", url=url_of(sock), engine=backend.engine)
-            serving = asyncio.ensure_future(server.serve(sockets=[sock]))
-            running = asyncio.ensure_future(backend.run())
-            announcing = asyncio.ensure_future(_announce(backend, announce, log))
-            ending = asyncio.ensure_future(told_to_end.wait())
-            try:
-                await asyncio.wait({serving, running, ending}, return_when=asyncio.FIRST_COMPLETED)
-                if not running.done():
-                    await _drain(front, hosting.drain_seconds, log)
-            finally:
-                server.should_exit = True
-                for task in (running, announcing, ending):
-                    task.cancel()
-                await asyncio.gather(serving, running, announcing, ending, return_exceptions=True)
-            for task in (running, serving):
-                if not task.cancelled():
-                    task.result()
+        log.write("listening", url=url_of(sock), engine=backend.engine)
+
+        async def announcing() -> None:
+            announce(await backend.ready())
+
+        await until_told(front, sock, log, hosting.drain_seconds, work=backend.run(), announcing=announcing())
+
+
+def connections() -> aiohttp.ClientSession:
+    """Connections to backends: as many as there are requests, without a time limit of their own, and no cookies."""
+    pool = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE)
+    options: dict[str, Any] = {"timeout": aiohttp.ClientTimeout(total=None, sock_connect=10)}
+    return aiohttp.ClientSession(connector=pool, cookie_jar=aiohttp.DummyCookieJar(), **options)
+
+
+async def until_told(
+    front: Front,
+    sock: socket.socket,
+    log: EventLog,
+    drain_seconds: float,
+    *,
+    work: Coroutine[Any, Any, None],
+    announcing: Coroutine[Any, Any, None],
+) -> None:
+    """Serves a front until the first SIGTERM or SIGINT, then drains it. A second signal ends the process.
+
+    Args:
+        front: what answers.
+        sock: where to listen.
+        log: events.
+        drain_seconds: time that requests have to finish after the first signal.
+        work: runs for as long as the server, and ends it when it ends; cancelled otherwise.
+        announcing: tells somebody that the server can be used; may be cancelled before it came to that.
+
+    Raises:
+        Exception: what `work` raised.
+    """
+    server = _server(front)
+    with _signals(log) as told_to_end:
+        serving = asyncio.ensure_future(server.serve(sockets=[sock]))
+        running = asyncio.ensure_future(work)
+        telling = asyncio.ensure_future(_announce(announcing, log))
+        ending = asyncio.ensure_future(told_to_end.wait())
+        try:
+            await asyncio.wait({serving, running, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if not running.done():
+                await _drain(front, drain_seconds, log)
+        finally:
+            server.should_exit = True
+            for task in (running, telling, ending):
+                task.cancel()
+            await asyncio.gather(serving, running, telling, ending, return_exceptions=True)
+        for task in (running, serving):
+            if not task.cancelled():
+                task.result()
     log.write("stopped")
 
 
@@ -128,10 +162,9 @@ async def _drain(front: Front, seconds: float, log: EventLog) -> None:
         log.write("drained", broken_off=front.in_flight.count)
 
 
-async def _announce(backend: Backend, announce: Callable[[Target], None], log: EventLog) -> None:
-    target = await backend.ready()
+async def _announce(announcing: Coroutine[Any, Any, None], log: EventLog) -> None:
     try:
-        announce(target)
+        await announcing
     except OSError as error:  # nobody reads stdout any more, which is no reason to stop serving
         log.write("unannounced", error=str(error))
 

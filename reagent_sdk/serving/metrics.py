@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -25,20 +25,25 @@ _SECONDS = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 6
 
 
 class Metrics:
-    """Counts requests and tokens. One object a server: nothing is kept in the process's global registry."""
+    """Counts requests and tokens. One object a server: nothing is kept in the process's global registry.
 
-    def __init__(self) -> None:
+    Args:
+        prefix: what all names begin with.
+    """
+
+    def __init__(self, prefix: str = PREFIX) -> None:
+        self._prefix = prefix
         self.registry = CollectorRegistry(auto_describe=True)
-        self._requests = Counter(PREFIX + "requests", "Requests answered.", ("path", "status"), registry=self.registry)
+        self._requests = Counter(prefix + "requests", "Requests answered.", ("path", "status"), registry=self.registry)
         self._seconds = Histogram(
-            PREFIX + "request_seconds",
+            prefix + "request_seconds",
             "Seconds from a request's head to the end of its answer.",
             ("path",),
             buckets=_SECONDS,
             registry=self.registry,
         )
         self._tokens = Counter(
-            PREFIX + "tokens",
+            prefix + "tokens",
             "Tokens that replies reported; cached ones are also in prompt.",
             ("kind",),
             registry=self.registry,
@@ -46,15 +51,16 @@ class Metrics:
         for kind in ("prompt", "completion", "cached"):
             self._tokens.labels(kind)
 
-    def watch(self, backend: Backend, drain: Drain, in_flight: InFlight) -> None:
-        """Adds what is not counted but looked up: the state of the server and its backend."""
-        Gauge(PREFIX + "in_flight", "Requests being served.", registry=self.registry).set_function(
-            lambda: in_flight.count
-        )
-        Gauge(
-            PREFIX + "draining", "1 while the server finishes its last requests.", registry=self.registry
-        ).set_function(lambda: drain.draining)
-        self.registry.register(_BackendState(backend))
+    def watch(self, drain: Drain, in_flight: InFlight, backend: Backend | None = None) -> None:
+        """Adds what is not counted but looked up: the state of the server and, where it has one, of its backend."""
+        self.look_up("in_flight", "Requests being served.", lambda: in_flight.count)
+        self.look_up("draining", "1 while the server finishes its last requests.", lambda: drain.draining)
+        if backend is not None:
+            self.registry.register(_BackendState(backend))
+
+    def look_up(self, name: str, told: str, value: Callable[[], float]) -> None:
+        """Adds a number that is looked up whenever somebody asks."""
+        Gauge(self._prefix + name, told, registry=self.registry).set_function(value)
 
     def count(self, account: Account) -> None:
         """Counts a request that has ended."""

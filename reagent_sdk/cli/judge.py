@@ -10,10 +10,10 @@ import typer
 
 from reagent_sdk.cli import exits
 from reagent_sdk.cli.options import JsonOption, check_spec
+from reagent_sdk.cli.reach import check_reach, keys_from
 
 if TYPE_CHECKING:
     from reagent_sdk.serving.backends import Target
-    from reagent_sdk.serving.keys import Keys
 
 SERVE_EXAMPLES = """\b
 Engines:
@@ -100,8 +100,8 @@ def serve(  # noqa: PLR0913 - one parameter an option
 
     spec, flags = _split(words or [])
     check_spec(spec or "local")
-    keys = _keys(api_key_env, api_key_file)
-    _check_reach(host, keys, no_auth=no_auth)
+    keys = keys_from(api_key_env, api_key_file)
+    check_reach(host, closed=keys is not None, no_auth=no_auth, what="the judge")
     wish = Wish(
         spec=spec,
         engine=engine,
@@ -149,31 +149,6 @@ def _split(words: list[str]) -> tuple[str | None, list[str]]:
     if words and not words[0].startswith("-"):
         return words[0], words[1:]
     return None, words
-
-
-def _keys(variable: str | None, file: Path | None) -> Keys | None:
-    from reagent_sdk.errors import InvalidInput
-    from reagent_sdk.serving.keys import Keys
-
-    if variable and file:
-        raise InvalidInput("pass either --api-key-env or --api-key-file, not both")
-    if variable:
-        return Keys.from_env(variable)
-    return Keys.from_file(file) if file else None
-
-
-def _check_reach(host: str, keys: Keys | None, *, no_auth: bool) -> None:
-    """Refuses to open a judge to other machines by mistake."""
-    from reagent_sdk.errors import InvalidInput
-    from reagent_sdk.serving.local_hosts import is_loopback
-
-    if keys is not None and no_auth:
-        raise InvalidInput("--no-auth contradicts the key; leave one of them out")
-    if keys is None and not no_auth and not is_loopback(host):
-        raise InvalidInput(
-            f"{host} is reached from other machines: pass --api-key-env NAME or --api-key-file FILE, "
-            "or --no-auth if everybody may use the judge"
-        )
 
 
 def _adapters(given: list[str]) -> dict[str, Path]:

@@ -1,9 +1,12 @@
 """Commands that other packages bring, found by entry point.
 
-A package registers a group of commands, a `typer.Typer`, in its metadata:
+A package registers a `typer.Typer` in its metadata:
 
     [project.entry-points."reagent_sdk.commands"]
     bench = "reagent_benchmarks.cli:app"
+
+It becomes a group of commands. One that holds a single command and no callback becomes that command, under the name of
+the entry point, as typer itself would run it.
 
 The module it names is imported for the root's help, so it must import what is heavy only when a command runs. A
 package that is broken is listed as such and disturbs no other command. The root's own commands win over such names.
@@ -11,6 +14,7 @@ package that is broken is listed as such and disturbs no other command. The root
 
 from __future__ import annotations
 
+import copy
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -45,10 +49,18 @@ def _loaded(point: EntryPoint) -> Any:
         if not isinstance(group, typer.Typer):
             raise TypeError(f"{point.value} is not a typer.Typer")
         root = _root()
-        root.add_typer(group, name=point.name)
+        if _is_one_command(group):
+            root.registered_commands.append(copy.copy(group.registered_commands[0]))
+            root.registered_commands[0].name = point.name
+        else:
+            root.add_typer(group, name=point.name)
         return get_group(root).commands[point.name]
     except Exception as error:  # whatever a broken package raises
         return _broken(point, error)
+
+
+def _is_one_command(group: typer.Typer) -> bool:
+    return len(group.registered_commands) == 1 and not (group.registered_groups or group.registered_callback)
 
 
 def _broken(point: EntryPoint, error: Exception) -> Any:

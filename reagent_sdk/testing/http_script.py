@@ -42,6 +42,7 @@ class Reply:
         tool_calls: calls of tools; the content is then null unless there is text.
         usage: prompt and completion tokens, or a mapping that is sent as it is; None reports no usage.
         delay: seconds to wait before answering.
+        pause: seconds between two words of a streamed reply.
         headers: further response headers.
         status: HTTP status.
     """
@@ -52,6 +53,7 @@ class Reply:
     tool_calls: Sequence[ToolCall] | None = None
     usage: tuple[int, int] | Mapping[str, Any] | None = (7, 3)
     delay: float = 0.0
+    pause: float = 0.0
     headers: Mapping[str, str] = field(default_factory=dict)
     status: int = 200
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from reagent_sdk.testing.http_script import Fault, Reply, send_fault, send_reply
+from reagent_sdk.testing.http_stream import send_stream
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -40,6 +41,8 @@ class Recorded:
 
 class ChatServer:
     """Serves `/v1/chat/completions` and `/v1/models` on 127.0.0.1, from a thread of its own. Single use.
+
+    Requests with `stream: true` are answered word by word, as server-sent events.
 
     Args:
         script: answers in order, of which the last repeats; or a function from the request's body to an answer, called
@@ -150,6 +153,8 @@ class ChatServer:
             if isinstance(answer, Fault):
                 return await send_fault(request, answer)
             await asyncio.sleep(answer.delay)
+            if body.get("stream") is True and answer.status == 200:
+                return await send_stream(request, answer, self._model, body)
             return await send_reply(request, answer, self._model)
         except (asyncio.CancelledError, ConnectionError):
             if not self._stop.is_set():

@@ -176,3 +176,23 @@ async def test_a_server_comes_back_at_the_port_of_another() -> None:
     with ChatServer(["second"], port=port) as again:
         assert again.base_url == server.base_url
         assert (await ask(again))[1]["choices"][0]["message"]["content"] == "second"
+
+
+def test_a_real_client_puts_a_stream_together_again() -> None:
+    import openai
+
+    call = ToolCall.make("look", {"where": "the long corridor"}, id="call-1")
+    reply = Reply("two words", tool_calls=[call], finish_reason="tool_calls", usage=(4, 2))
+    asked = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream_options": {"include_usage": True}}
+    with (
+        ChatServer([reply]) as server,
+        openai.OpenAI(base_url=server.base_url, api_key="x") as client,
+        client.chat.completions.stream(**asked) as events,
+    ):
+        deltas = [event.delta for event in events if event.type == "content.delta"]
+        whole = events.get_final_completion()
+    assert deltas == ["", "two ", "words"]
+    (got,) = whole.choices[0].message.tool_calls or ()
+    assert (got.id, got.function.name, got.function.arguments) == ("call-1", "look", call.arguments_text)
+    assert whole.usage is not None
+    assert whole.usage.total_tokens == 6

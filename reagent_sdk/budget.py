@@ -33,16 +33,29 @@ class Meter:
     """Counts what one run uses and refuses calls that its budget does not allow. Single use; thread-safe.
 
     A meter made inside another run's call passes everything on to that run's meter.
+
+    Args:
+        budget: the limits; None for none.
+        parent: meter of the run around this one.
+        clock: seconds that only ever grow.
+        used: what the run used before, when it goes on in a new meter; it is not passed on.
+        elapsed: the seconds that it took before.
     """
 
     def __init__(
-        self, budget: Budget | None = None, *, parent: Meter | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        budget: Budget | None = None,
+        *,
+        parent: Meter | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        used: Usage | None = None,
+        elapsed: float = 0.0,
     ) -> None:
         self.budget = budget or Budget()
         self._parent = parent
         self._clock = clock
-        self._started = clock()
-        self._usage = Usage()
+        self._started = clock() - elapsed
+        self._usage = used or Usage()
         self._lock = threading.Lock()
 
     @property

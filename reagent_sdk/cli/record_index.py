@@ -71,6 +71,10 @@ class RecordIndex:
         """Whether the verdict in this line is the one that was noted for the id."""
         return self._db.execute("SELECT 1 FROM verdict WHERE id = ? AND line = ?", (key, line)).fetchone() is not None
 
+    def settle(self, key: str) -> bool:
+        """Notes that the record gets its verdict now; False if it has one already."""
+        return self._db.execute("INSERT OR IGNORE INTO verdict VALUES (?, NULL)", (key,)).rowcount == 1
+
     @property
     def n_wanted(self) -> int:
         """How many records are to have a verdict."""

@@ -1,32 +1,27 @@
-"""Judging on a Ray cluster: rows go out to workers in small blocks, and every verdict comes back to one writer.
+"""Judging on a Ray cluster: rows go through a Ray Data pipeline, and every verdict comes back to one writer.
 
-Exactly once: Ray runs a block again when its worker dies, but hands each block's reply to this process once, and only
-this process writes the file of verdicts. What was under way when this process itself dies is judged again by the next
-run, which finds everything else in the file.
+Exactly once: Ray Data runs a block again when its worker dies, and may hand back a verdict twice. Only this process
+writes the file of verdicts, and the index of the input tells it which records have one. Whatever Ray loses lacks its
+verdict at the end of a pass, and there is another one. What was under way when this process itself dies is judged again
+by the next run, which finds everything else in the file.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from reagent_sdk.cli.bulk_cluster import joined
-from reagent_sdk.cli.bulk_worker import JudgeWorker
+from reagent_sdk.cli.bulk_feed import Broken, hired, passed
+from reagent_sdk.cli.bulk_plan import TRIES, Judged, Plan
 from reagent_sdk.cli.judging import PATIENCE, Patience
 from reagent_sdk.cli.record_file import RecordFile
-from reagent_sdk.cli.records import Row
-from reagent_sdk.cli.terminal import one_line, to_stderr
+from reagent_sdk.cli.terminal import one_line
 from reagent_sdk.cli.verdicts import Scored
 from reagent_sdk.errors import InvalidInput, ReagentError, WeightsUnavailable
 from reagent_sdk.verdict import Verdict, VerdictStatus
-
-RETRIES = 4
-"""How often Ray runs a block again whose worker died. After that its rows are put off, and each is tried alone."""
-NOTICE = 30.0
-"""Seconds without any worker after which we say what we are waiting for."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +30,7 @@ class Bulk:
 
     Attributes:
         spec: the judge, made anew in each worker.
-        workers: worker processes, each a Ray actor that takes one CPU.
+        workers: worker processes, each an actor in Ray Data's pool that takes one CPU.
         concurrency: verdicts under way at a time in each.
         address: the cluster, as `bulk_cluster.joined` takes it.
     """
@@ -56,105 +51,82 @@ async def judge_on_ray(file: RecordFile, keep: Callable[[Scored], None], bulk: B
         MissingExtra: Ray is not installed.
         InvalidInput: the file was changed meanwhile, or the judge cannot work in the workers.
         WeightsUnavailable: a worker cannot load the judge.
-        ReagentError: the cluster cannot be joined, or no worker can be started.
+        ReagentError: the cluster cannot be joined, no worker can be started, or Ray breaks down again and again.
     """
     with joined(bulk.address, bulk.workers) as ray:
-        remote = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=RETRIES, scheduling_strategy="SPREAD")
-        worker_class = remote(JudgeWorker)
-        workers = [worker_class.remote(bulk.spec, bulk.concurrency, file.name) for _ in range(bulk.workers)]
-        errors = ray.exceptions
-        died = (errors.RayActorError, errors.ObjectLostError, errors.WorkerCrashedError, errors.OutOfMemoryError)
-        try:
-            return await _Session(file, keep, bulk, died).run(workers)
-        finally:
-            for worker in workers:
-                ray.kill(worker)
+        return await _Session(file, keep, bulk, ray).run()
 
 
 class _Session:
-    """The blocks of one run. `size` rows are a block; `depth` blocks are at a worker, under way or waiting there."""
+    """The passes of one run, and the account of what has its verdict."""
 
-    def __init__(
-        self, file: RecordFile, keep: Callable[[Scored], None], bulk: Bulk, worker_died: tuple[type[Exception], ...]
-    ) -> None:
-        size = -(-bulk.concurrency // 4)
-        self._depth = -(-2 * bulk.concurrency // size)  # twice what it judges at a time, so that it never runs dry
-        self._blocks = _blocks(file.missing(), size)
+    def __init__(self, file: RecordFile, keep: Callable[[Scored], None], bulk: Bulk, ray: Any) -> None:
+        self._file = file
         self._keep = keep
-        self._patience = Patience(max(PATIENCE, bulk.concurrency * bulk.workers))
-        self._worker_died = worker_died
-        self._put_off: list[Row] = []
-        self._up: Any = None  # a worker that has started
-        self._busy = 0
+        self._bulk = bulk
+        self._ray = ray
+        self._limit = max(PATIENCE, bulk.concurrency * bulk.workers)
+        self._patience = Patience(self._limit)
+        self._answered = False
+        self._settled = 0
+        self._put_off: list[Scored] = []
 
-    async def run(self, workers: list[Any]) -> bool:
-        """Judges all blocks; whether it came to the end."""
-        tasks = {asyncio.ensure_future(self._work(worker)) for worker in workers for _ in range(self._depth)}
-        try:
-            while tasks:
-                wait = NOTICE if self._up is None else None
-                done, tasks = await asyncio.wait(tasks, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
-                for one in done:
-                    one.result()
-                if self._patience.over or (done and not self._busy):
-                    break  # not for workers that the cluster had no room for
-                if self._up is None:
-                    to_stderr("no worker has started yet; each needs a CPU that is free (see `ray status`)")
-        finally:
-            for one in tasks:
-                one.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        for row in self._put_off:  # one after the other: the row that kills its worker takes no other one along
-            await self._alone(self._up, row)
+    async def run(self) -> bool:
+        """Passes over what has no verdict until there is none; whether it came to the end."""
+        alone, breakdowns = False, 0
+        while (n_rows := self._file.index.n_missing) and not self._patience.over:
+            bulk, settled = self._bulk, self._settled
+            plan = Plan(bulk.spec, self._file.name, bulk.workers, bulk.concurrency, n_rows, alone)
+            try:
+                await self._pass(plan)
+                alone = True  # what is missing now was put off
+            except (Broken, self._ray.exceptions.RayActorError) as error:
+                breakdowns = 0 if self._settled > settled else breakdowns + 1
+                if breakdowns == TRIES:
+                    raise ReagentError(f"Ray breaks down again and again: {one_line(str(error), 500)}") from error
+        for scored in self._put_off if self._patience.over else ():
+            self._settle(scored)
         return not self._patience.over
 
-    async def _work(self, worker: Any) -> None:
-        """Takes blocks to a worker until there are none, from when on it is there."""
+    async def _pass(self, plan: Plan) -> None:
+        foreman = hired(self._ray, plan)
         try:
-            await worker.judge.remote([])
-        except self._worker_died as error:
-            reason = one_line(str(error), 500)
-            raise ReagentError(
-                f"the workers do not start: {reason}; every node needs this version of reagent-sdk[ray]"
-            ) from error
-        self._up = worker
-        for block in self._blocks:  # shared by all: each takes the next one
-            self._busy += 1
-            try:
-                self._take(await self._verdicts(worker, block))
-            except self._worker_died:
-                self._put_off += block
-                for row in block:
-                    self._patience.heard(_lost(row).verdict)
-            self._busy -= 1
-            if self._patience.over:
-                return
+            judged = passed(plan, self._file.missing(), foreman, lambda: plan.window if self._answered else self._limit)
+            async with aclosing(judged):
+                async for block in judged:
+                    self._take(block, plan)
+                    if self._patience.over:
+                        return
+        finally:
+            self._ray.kill(foreman)  # and Ray ends what it has started
 
-    async def _alone(self, worker: Any, row: Row) -> None:
-        """Judges a row that was under way when workers died, on its own."""
-        try:
-            self._take([_lost(row)] if self._patience.over else await self._verdicts(worker, [row]))
-        except self._worker_died:
-            self._take([_lost(row)])
+    def _take(self, block: Judged, plan: Plan) -> None:
+        if block.failed is not None:
+            kind, reason = block.failed
+            error = InvalidInput if kind == InvalidInput.__name__ else WeightsUnavailable
+            raise error(f"in a worker: {reason}")
+        for line in block.verdicts:
+            scored = Scored.model_validate_json(line)
+            self._settle(scored)
+            self._hear(scored)
+        for key, number in block.put_off:
+            lost = _lost(key, number)
+            self._hear(lost)
+            if plan.alone:
+                self._settle(lost)
+            else:
+                self._put_off.append(lost)
 
-    async def _verdicts(self, worker: Any, block: list[Row]) -> list[Scored]:
-        reply = await worker.judge.remote([(row.id, row.line, row.text) for row in block])
-        if "failed" in reply:
-            error = InvalidInput if reply["failed"] == InvalidInput.__name__ else WeightsUnavailable
-            raise error(f"in a worker: {reply['reason']}")
-        return [Scored.model_validate_json(line) for line in reply["verdicts"]]
+    def _hear(self, scored: Scored) -> None:
+        self._patience.heard(scored.verdict)
+        self._answered |= scored.verdict.status is not VerdictStatus.UNAVAILABLE
 
-    def _take(self, verdicts: list[Scored]) -> None:
-        for scored in verdicts:
+    def _settle(self, scored: Scored) -> None:
+        if self._file.index.settle(scored.id):  # else it was judged twice
             self._keep(scored)
-            self._patience.heard(scored.verdict)
+            self._settled += 1
 
 
-def _lost(row: Row) -> Scored:
-    reason = f"the worker process died {RETRIES + 1} times while it judged this record"
-    return Scored(id=row.id, line=row.line, verdict=Verdict.failed(VerdictStatus.UNAVAILABLE, reason))
-
-
-def _blocks(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
-    while block := list(islice(rows, size)):
-        yield block
+def _lost(key: str, line: int) -> Scored:
+    reason = f"the worker process died {TRIES} times while it judged this record alone"
+    return Scored(id=key, line=line, verdict=Verdict.failed(VerdictStatus.UNAVAILABLE, reason))

@@ -26,6 +26,7 @@ from reagent_sdk.ray_data import JudgeRows
 from reagent_sdk.testing.server import ChatServer, Fault, Reply, refused_url
 
 VERDICT = "<analysis>\nfor me alone\n</analysis>\n<critique>\nShow the steps.\n</critique>\n<score>0.5</score>"
+WORKER = "ray::MapWorker(MapBatches(JudgeBlocks))"
 IDS = [f"r{number}" for number in range(2_000)]
 
 
@@ -95,7 +96,7 @@ def exact(out: Path, ids: list[str]) -> bool:
 def workers(of: int) -> list[psutil.Process]:
     """The worker processes below a process, by the name that Ray gives them."""
     below = psutil.Process(of).children(recursive=True)
-    return [one for one in below if one.is_running() and _name(one).startswith("ray::JudgeWorker")]
+    return [one for one in below if one.is_running() and _name(one).startswith(WORKER)]
 
 
 def _name(process: psutil.Process) -> str:
@@ -157,7 +158,7 @@ def test_a_driver_that_is_killed_goes_on_with_what_is_missing(tmp_path: Path) ->
         os.kill(driver.pid, signal.SIGKILL)
         driver.communicate()
         ours = [one for one in below if "Agent" not in names[one]]  # Ray's agents give themselves a minute to notice
-        assert {"raylet", "gcs_server", "ray::JudgeWorker"} <= {names[one].split(".")[0] for one in ours}
+        assert {"raylet", "gcs_server", WORKER} <= {names[one].split(".")[0] for one in ours}
         assert psutil.wait_procs(ours, timeout=30)[1] == []
         kept = len(verdicts_lines(out))
         assert 500 < kept < len(IDS)

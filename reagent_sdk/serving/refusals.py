@@ -21,16 +21,27 @@ _PASSED_ON = {400, 404, 413, 422}
 """Statuses whose cause is the request: the message tells the caller what to change."""
 
 
-async def refusal_of(
-    reply: aiohttp.ClientResponse, secrets: Sequence[Secret], *, who: str = "the judge"
-) -> tuple[Refused, str]:
-    """The refusal for the caller, and what the backend said, fit for the log.
+async def refusal_of(reply: aiohttp.ClientResponse, secrets: Sequence[Secret]) -> tuple[Refused, str]:
+    """The refusal for the caller, and what the backend said, fit for the log."""
+    body = await error_body(reply)
+    refusal = Refusal.read(reply.status, body)
+    said = excerpt(refusal.message, *secrets, limit=_LONGEST_MESSAGE)
+    wait = retry_after(reply.headers)
+    if reply.status in _PASSED_ON:
+        message = said or "the judge does not take this request"
+        code = "context_length_exceeded" if refusal.overflows else None
+        return Refused(reply.status, message, code=code), said
+    if reply.status == 429:
+        return Refused(429, "the judge is at its limit; try again", retry_after=wait or 1), said
+    if reply.status == 503:
+        return Refused(503, "the judge cannot answer now; try again", retry_after=wait or 2), said
+    if reply.status in (401, 403):
+        return Refused(502, "the judge refused this server's own key"), said
+    return Refused(502, f"the judge failed with status {reply.status}"), said
 
-    Args:
-        reply: the backend's reply, with a status other than 200.
-        secrets: keys to mask.
-        who: what callers know the backend as.
-    """
+
+async def error_body(reply: aiohttp.ClientResponse) -> object:
+    """What a backend says in place of a reply: its JSON, or "" for a web server's page, which only tells of itself."""
     page = bytearray()
     async for piece in reply.content.iter_chunked(_PAGE):
         page += piece
@@ -38,20 +49,6 @@ async def refusal_of(
             reply.close()
             break
     try:
-        body: object = json_object(bytes(page))
+        return json_object(bytes(page))
     except BadReply:
-        body = ""  # a web server's own page, which only tells about itself
-    refusal = Refusal.read(reply.status, body)
-    said = excerpt(refusal.message, *secrets, limit=_LONGEST_MESSAGE)
-    wait = retry_after(reply.headers)
-    if reply.status in _PASSED_ON:
-        message = said or f"{who} does not take this request"
-        code = "context_length_exceeded" if refusal.overflows else None
-        return Refused(reply.status, message, code=code), said
-    if reply.status == 429:
-        return Refused(429, f"{who} is at its limit; try again", retry_after=wait or 1), said
-    if reply.status == 503:
-        return Refused(503, f"{who} cannot answer now; try again", retry_after=wait or 2), said
-    if reply.status in (401, 403):
-        return Refused(502, f"{who} refused this server's own key"), said
-    return Refused(502, f"{who} failed with status {reply.status}"), said
+        return ""

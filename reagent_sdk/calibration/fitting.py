@@ -22,6 +22,8 @@ MapChoice: TypeAlias = Literal["auto", "isotonic", "platt", "none"]
 _Fit: TypeAlias = "Callable[[Labels, Scores], ScoreMap | Refusal]"
 
 _DOES_NOT_RISE = "the score does not rise with the share of right work, so no strictly increasing map can help"
+_ROUNDING = 1e-9
+"""Standard deviations of the score that two means may differ by and still be the same."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,13 @@ def fit_platt(labels: Labels, scores: Scores) -> PlattMap | Refusal:
     target = np.where(labels, (right + 1) / (right + 2), 1 / (wrong + 2))
     # A smoothed target is a row of each class, weighted: the same likelihood, for a library that takes classes.
     center, scale = float(scores.mean()), float(scores.std())
+    if scores[labels].mean() - scores[~labels].mean() <= _ROUNDING * scale:
+        return Refusal(reason=_DOES_NOT_RISE)  # the likelihood's gradient at slope zero has the sign of this difference
     rows = np.tile((scores - center) / scale, 2)[:, None]
     classes = np.repeat([True, False], len(scores))
     model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-8)
     model.fit(rows, classes, sample_weight=np.concatenate([target, 1 - target]))
     slope = float(model.coef_[0, 0]) / scale
-    if slope <= 0:
-        return Refusal(reason=_DOES_NOT_RISE)
     return PlattMap(slope=slope, offset=float(model.intercept_[0]) - slope * center)
 
 

@@ -83,6 +83,13 @@ def test_a_score_that_separates_gets_a_finite_slope() -> None:
     assert found(0.9) == pytest.approx(11 / 12, abs=1e-5)
 
 
+@pytest.mark.parametrize("high", [0.01, 0.3, 1.0])
+def test_equal_means_refuse_platts_map_without_a_warning(high: float) -> None:
+    """The best slope is zero, where a solver meets its own rounding."""
+    labels, scores = metrics.checked([0, 0, 1, 0, 1, 1], [0, 0, 0, high, 0, high])[:2]
+    assert isinstance(fitting.fit_platt(labels, scores), Refusal)
+
+
 @pytest.mark.parametrize(
     ("labels", "scores", "told"),
     [

@@ -1,0 +1,137 @@
+"""One caller, for the length of one request."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, field
+
+from reagent_adapters.proxy.accounts_limits import Limits
+from reagent_adapters.proxy.accounts_metrics import AccountMetrics
+from reagent_adapters.proxy.accounts_rates import Rates
+from reagent_adapters.proxy.accounts_room import BudgetUsedUp
+from reagent_adapters.proxy.ledger import Grant, Ledger
+from reagent_sdk.budget import Budget
+from reagent_sdk.secrets import Secret
+from reagent_sdk.serving.answers import Refused
+from reagent_sdk.serving.log import EventLog
+from reagent_sdk.usage import Usage
+
+
+@dataclass(frozen=True)
+class Books:
+    """What the callers of a server share.
+
+    Attributes:
+        ledger: what was used; in memory by default.
+        metrics: numbers by name.
+        log: where failures of the ledger are written.
+        calls_per_request: model calls that one request may need at most, the judge's as well. So many are reserved for
+            a key with a budget of calls.
+    """
+
+    ledger: Ledger = field(default_factory=Ledger)
+    metrics: AccountMetrics = field(default_factory=AccountMetrics)
+    log: EventLog = field(default_factory=EventLog)
+    calls_per_request: int = 8
+
+
+class KeyCaller:
+    """Who asks, and what they may use. Single use.
+
+    Attributes:
+        name: what logs and metrics call it; never a key.
+        limits: what it may use.
+    """
+
+    def __init__(
+        self, name: str, limits: Limits, *, books: Books, rates: Rates, upstream_key: Secret | None = None
+    ) -> None:
+        self.name = name
+        self.limits = limits
+        self._books = books
+        self._rates = rates
+        self._upstream_key = upstream_key
+        self._grant: Grant | None = None
+        self._used = Usage()
+        self._ended = False
+
+    def __repr__(self) -> str:
+        return f"KeyCaller({self.name!r})"
+
+    @property
+    def upstream_key(self) -> str | None:
+        """The caller's own key for the upstream, None where the server's is used."""
+        return None if self._upstream_key is None else self._upstream_key.reveal()
+
+    async def admit(self) -> None:
+        """Counts one request. At most once.
+
+        Raises:
+            Refused: 429 `rate_limit_exceeded` where another try can help, with the seconds after which; 429
+                `insufficient_quota` when a budget is used up; 503 when the ledger cannot be written.
+        """
+        if self._grant is not None:
+            raise RuntimeError("a request is admitted once")
+        self._books.metrics.request(self.name)
+        try:
+            await self._rates.admit(self.limits)
+        except Refused:
+            self._books.metrics.refusal(self.name, "rate")
+            raise
+        # No pause from here on: a reservation that nobody knows of would live until it lapses.
+        self._grant = self._reserved() if self.limits.budgeted else Grant(self.name)
+
+    def require_model(self, model: str) -> None:
+        """Checks that the caller may use a model.
+
+        Raises:
+            Refused: 403 `model_not_found`, as OpenAI says it.
+        """
+        if not self.limits.allows(model):
+            self._books.metrics.refusal(self.name, "model")
+            raise Refused(403, "this key has no access to this model", code="model_not_found")
+
+    def charge(self, usage: Usage) -> None:
+        """Counts what the request used, its calls included; may be called for each part of it."""
+        self._books.metrics.used(self.name, usage)
+        if self._ended:
+            self._settle(Grant(self.name), usage)
+        else:
+            self._used += usage
+
+    def budget(self) -> Budget | None:
+        """What the request may use; None without limits, and before it is admitted."""
+        grant = self._grant
+        if grant is None or (grant.calls is None and grant.tokens is None and grant.usd is None):
+            return None
+        return Budget(calls=grant.calls, tokens=grant.tokens, usd=grant.usd)
+
+    async def end(self) -> None:
+        """Records what was used and gives back what was not."""
+        self._ended = True
+        grant = self._grant or Grant(self.name)
+        if grant.hold is not None or self._used != Usage():
+            self._settle(grant, self._used)
+        await self._rates.count_tokens(self.limits, self._used.known_tokens)
+
+    def _reserved(self) -> Grant:
+        books = self._books
+        try:
+            return books.ledger.reserve(self.name, self.limits, books.calls_per_request)
+        except BudgetUsedUp as error:
+            books.metrics.refusal(self.name, "budget")
+            if error.for_now:
+                raise Refused(429, str(error), retry_after=1, code="rate_limit_exceeded") from None
+            refused = Refused(429, str(error), kind="insufficient_quota", code="insufficient_quota")
+            refused.headers["x-should-retry"] = "false"  # OpenAI's clients repeat every other 429
+            raise refused from None
+        except sqlite3.Error as error:
+            books.metrics.refusal(self.name, "ledger")
+            books.log.write("ledger-failed", key=self.name, error=error)
+            raise Refused(503, "the budget of this key cannot be looked up now; try again", retry_after=5) from None
+
+    def _settle(self, grant: Grant, usage: Usage) -> None:
+        try:
+            self._books.ledger.settle(grant, usage)
+        except sqlite3.Error as error:
+            self._books.log.write("ledger-late", key=self.name, error=error)

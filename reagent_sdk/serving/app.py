@@ -90,8 +90,8 @@ def build(
     for method in METHODS:
         forward = Forward(backend, session, method, log, limits.body_bytes, limits.seconds)
         limited = in_flight.around(forward)
-        routes.append(Route(f"/v1{method}", _as_endpoint(limited), methods=["POST"]))
-    app: ASGIApp = Starlette(routes=routes, exception_handlers={HTTPException: _refused})
+        routes.append(Route(f"/v1{method}", as_endpoint(limited), methods=["POST"]))
+    app: ASGIApp = Starlette(routes=routes, exception_handlers={HTTPException: refused_page})
     app = drain.around(app, spared=PROBES)
     app = KeyGate(app, keys=keys) if keys is not None else app
     app = LocalHosts(app) if local_only else app
@@ -110,14 +110,16 @@ class _Passed(Response):
         await self._app(scope, receive, send)
 
 
-def _as_endpoint(app: ASGIApp) -> Any:
+def as_endpoint(app: ASGIApp) -> Any:
+    """An app as the endpoint of a route, which would take a class instance for a whole sub-application."""
+
     async def endpoint(request: Request) -> Response:
         return _Passed(app)
 
     return endpoint
 
 
-async def _refused(request: Request, error: Exception) -> Response:
+async def refused_page(request: Request, error: Exception) -> Response:
     """Unknown paths and methods, in OpenAI's shape as well."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     told = {404: "there is nothing at this path", 405: "this path takes another method"}

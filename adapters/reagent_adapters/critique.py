@@ -95,12 +95,14 @@ def charge(usage: Usage) -> Usage:
 
 
 def admit() -> None:
-    """Counts one model call that a framework is about to make.
+    """Counts one model call that a framework is about to make, as one of unknown price.
 
     Raises:
         BudgetExceeded: the budget allows no further call; the framework must not make it.
     """
-    scope.current().meter.admit()
+    meter = scope.current().meter
+    meter.admit()
+    meter.charge(Usage(unpriced_calls=1))
 
 
 def counted(

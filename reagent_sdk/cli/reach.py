@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reagent_sdk.serving.keys import Keys
 
+KEY_OPTIONS = "--api-key-env NAME or --api-key-file FILE"
+
 
 def keys_from(variable: str | None, file: Path | None) -> Keys | None:
     """The keys that `--api-key-env` or `--api-key-file` name; None without either.
@@ -25,7 +27,7 @@ def keys_from(variable: str | None, file: Path | None) -> Keys | None:
     return Keys.from_file(file) if file else None
 
 
-def check_reach(host: str, *, closed: bool, no_auth: bool, what: str) -> None:
+def check_reach(host: str, *, closed: bool, no_auth: bool, what: str, fix: str = KEY_OPTIONS) -> None:
     """Refuses to open a server to other machines by mistake.
 
     Args:
@@ -33,6 +35,7 @@ def check_reach(host: str, *, closed: bool, no_auth: bool, what: str) -> None:
         closed: whether callers need a key.
         no_auth: whether the user said that they need none.
         what: what everybody could use otherwise.
+        fix: the options that ask callers for keys.
 
     Raises:
         InvalidInput: other machines reach it without a key and nobody said that they may, or both were said.
@@ -44,6 +47,5 @@ def check_reach(host: str, *, closed: bool, no_auth: bool, what: str) -> None:
         raise InvalidInput("--no-auth contradicts the key; leave one of them out")
     if not closed and not no_auth and not is_loopback(host):
         raise InvalidInput(
-            f"{host} is reached from other machines: pass --api-key-env NAME or --api-key-file FILE, "
-            f"or --no-auth if everybody may use {what}"
+            f"{host} is reached from other machines: pass {fix}, or --no-auth if everybody may use {what}"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from reagent_sdk import scope
+from reagent_sdk import scope, telemetry
 from reagent_sdk.agents import Agent, Feedback, Work
 from reagent_sdk.budget import Budget
 from reagent_sdk.errors import BudgetExceeded
@@ -44,6 +44,7 @@ class CritiqueLoop:
     ) -> None:
         self._task = task
         self._agent = agent
+        self._judge = judge.name
         self._review = Review(task, judge, policy=policy, budget=budget, observe=observe, log=log)
 
     async def attempts(self) -> AsyncGenerator[Attempt, None]:
@@ -55,14 +56,15 @@ class CritiqueLoop:
             Exception: what the agent raised on its first attempt. Later its failure ends the run, draft in hand.
         """
         feedback: Feedback | None = None
-        while True:
-            work = await self._solve(feedback)
-            if work is None:
-                return
-            yield await self._review.judged(work, feedback)
-            feedback = self._review.next()
-            if feedback is None:
-                return
+        self._review.span = span = telemetry.RunSpan(self._task, self._judge)
+        try:
+            while (work := await self._solve(feedback, span)) is not None:
+                yield await self._review.judged(work, feedback)
+                feedback = self._review.next()
+                if feedback is None:
+                    return
+        finally:
+            span.end(self.result())
 
     async def run(self) -> Run:
         """Runs the loop to its end and logs the run, however it ends. Raises what :meth:`attempts` raises.
@@ -86,12 +88,16 @@ class CritiqueLoop:
         """The very object that the agent returned for the chosen attempt; None without attempts."""
         return self._review.output()
 
-    async def _solve(self, feedback: Feedback | None) -> Work | None:
+    async def _solve(self, feedback: Feedback | None, span: telemetry.RunSpan) -> Work | None:
         """One attempt of the agent; None when a revision could not be made, with the reason set."""
         review = self._review
         review.emit(AttemptStarted(review.count, feedback.critique if feedback else None))
         try:
-            return await review.call("agent", self._agent.attempt(self._task, feedback))
+            with span.attempt(review.count, feedback is not None) as told:
+                work = await review.call("agent", self._agent.attempt(self._task, feedback))
+                told.usage(work.trajectory.usage)
+                told.content(input__value=self._task.question, output__value=work.trajectory.answer)
+                return work
         except BudgetExceeded as error:
             review.ended(StopReason.BUDGET)
             if feedback is None:

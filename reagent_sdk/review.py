@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any, Self, TypeVar
 from uuid import uuid4
 
 import anyio
 
-from reagent_sdk import scope
+from reagent_sdk import scope, telemetry
 from reagent_sdk.agents import Feedback, Work
 from reagent_sdk.budget import Budget, Meter
 from reagent_sdk.decisions import choose, explain, needs_verdict, reason_to_stop, status_of
@@ -60,6 +61,7 @@ class Review:
         self.policy = policy or Policy()
         self.meter = Meter(budget, parent=scope.enclosing_meter())
         self.stop: StopReason | None = None
+        self.span: telemetry.RunSpan | None = None
         self._task = task
         self._judge = judge
         self._marks = marks_for(self.policy, judge)
@@ -224,7 +226,8 @@ class Review:
             if earlier.verdict and earlier.trajectory.same_work(trajectory):
                 return earlier.verdict.model_copy(update={"usage": Usage(), "asks": 0})
         try:
-            return await self.call("judge", heard(self._judge, self._task, trajectory, redacted=self._redacted))
+            with self.span.judging() if self.span else nullcontext():
+                return await self.call("judge", heard(self._judge, self._task, trajectory, redacted=self._redacted))
         except BudgetExceeded:
             return None
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 from pydantic import Field
 
-from reagent_sdk import scope
+from reagent_sdk import scope, telemetry
 from reagent_sdk.frozen import Frozen, Settings
 from reagent_sdk.messages import Message
 from reagent_sdk.usage import Usage
@@ -81,12 +81,17 @@ def runs_here(client: ChatClient) -> bool:
 class MeteredCall(AbstractAsyncContextManager["MeteredCall"]):
     """Admits one call on the current meter and charges what it used, also when it fails or is cancelled.
 
+    Args:
+        model: what is called, for telemetry.
+
     Example:
-        async with MeteredCall() as call:
+        async with MeteredCall("qwen3-8b") as call:
             call.used(Usage(prompt_tokens=12, completion_tokens=3))
     """
 
-    def __init__(self) -> None:
+    def __init__(self, model: str = "model") -> None:
+        about = {"gen_ai.operation.name": "chat", "gen_ai.request.model": model, "llm.model_name": model}
+        self._span = telemetry.span(f"chat {model}", "LLM", about)
         self._scope = scope.current()
         self._usage: Usage | None = None
         self._retries = 0
@@ -94,6 +99,7 @@ class MeteredCall(AbstractAsyncContextManager["MeteredCall"]):
 
     async def __aenter__(self) -> Self:
         self._scope.meter.admit()
+        self._told = self._span.__enter__()
         self._started = time.monotonic()
         return self
 
@@ -113,6 +119,8 @@ class MeteredCall(AbstractAsyncContextManager["MeteredCall"]):
             update={"calls": 1, "retries": self._retries, "seconds": time.monotonic() - self._started}
         )
 
-    async def __aexit__(self, *_: object) -> None:
-        admitted = self.usage.model_copy(update={"calls": 0})
-        self._scope.meter.charge(admitted)
+    async def __aexit__(self, *raised: Any) -> None:
+        usage = self.usage
+        self._scope.meter.charge(usage.model_copy(update={"calls": 0}))
+        self._told.usage(usage)
+        self._span.__exit__(*raised)

@@ -104,7 +104,7 @@ class Embedded:
         request = _request(messages, sampling)
         request["lora"] = [{"id": index, "scale": self._scale} for index in range(len(engine.spec.adapters))]
         call = LocalCall()
-        async with MeteredCall() as metered:
+        async with MeteredCall(self.name) as metered:
             try:
                 await finished(engine.submit(request, call.on_chunk), call.cancel)
             finally:

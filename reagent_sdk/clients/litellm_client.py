@@ -90,7 +90,7 @@ class LiteLLM:
             InvalidInput: `extra` asks for something that this client does itself.
         """
         request = self._request(messages, sampling)
-        async with MeteredCall() as call:
+        async with MeteredCall(self.name) as call:
             if self._litellm is None:
                 self._litellm = await load_litellm()
             await POOLS.get()  # has this loop tidied up when it ends

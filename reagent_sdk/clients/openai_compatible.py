@@ -96,7 +96,7 @@ class OpenAICompatible:
             InvalidInput: a request field cannot be sent.
         """
         fields = _fields(messages, sampling)
-        async with MeteredCall() as call:
+        async with MeteredCall(self.name) as call:
             served = await self._find_model(call, dialect=sampling.grammar is not None)
             grammar = served.grammar_fields(sampling.grammar) if sampling.grammar else {}
             payload = _encode({"model": served.model, **grammar, **fields})

@@ -77,7 +77,7 @@ class Transformers:
                 "this client does not do tool calls; use the embedded engine or a server", model=self.name
             )
         call = LocalCall()
-        async with MeteredCall() as metered:
+        async with MeteredCall(self.name) as metered:
             try:
                 job = partial(self._run, messages, sampling, call)
                 await finished(self._workers.submit(job), call.cancel)

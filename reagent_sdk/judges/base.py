@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from pydantic import ValidationError
 
+from reagent_sdk import telemetry
 from reagent_sdk.calling import call_metered, callable_name
 from reagent_sdk.errors import BudgetExceeded, InvalidInput
 from reagent_sdk.leaks import leaked_answers, redact
@@ -76,7 +77,9 @@ async def heard(judge: Judge, task: Task, trajectory: Trajectory, *, redacted: b
     Raises:
         BudgetExceeded: the run's budget allows no further call.
     """
-    verdict = await settled(functools.partial(judge.judge, task, trajectory), judge.name)
+    with telemetry.evaluation(judge.name, task, trajectory) as verdicts:
+        verdict = await settled(functools.partial(judge.judge, task, trajectory), judge.name)
+        verdicts.append(verdict)
     leaks = leaked_answers(verdict.critique, task, trajectory)
     if not leaks:
         return verdict

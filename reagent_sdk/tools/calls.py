@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 
-from reagent_sdk import scope
+from reagent_sdk import scope, telemetry
 from reagent_sdk.errors import BudgetExceeded
 from reagent_sdk.events import ToolCalled, ToolReturned
 from reagent_sdk.messages import Message, ToolCall
@@ -36,8 +36,13 @@ async def run_calls(
 
     async def one(index: int, call: ToolCall) -> None:
         scope.current().emit(ToolCalled(call))
+        about = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": call.name, "gen_ai.tool.call.id": call.id}
         try:
-            result = await _run(call, tools, seconds)
+            with telemetry.span(f"execute_tool {call.name}", "TOOL", about) as told:
+                result = await _run(call, tools, seconds)
+                told.content(input__value=call.arguments_text, output__value=result.text)
+                if result.error:
+                    told.failed(result.error)
         except BudgetExceeded as error:  # raised below, outside the task group, which would wrap it
             exceeded.append(error)
             return

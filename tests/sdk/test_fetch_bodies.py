@@ -169,6 +169,7 @@ async def test_a_broken_packed_body() -> None:
         ("deflate", zlib.compress(b"hello there")[2:-4]),
         ("identity", b"hello there"),
     ],
+    ids=["gzip", "two members", "padded", "zlib", "bare deflate", "identity"],  # gzip's own bytes tell the time
 )
 @pytest.mark.parametrize("step", [1, 7, 1000])
 async def test_honest_packed_bodies(encoding: str, packed: bytes, step: int) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
@@ -23,6 +24,16 @@ from reagent_sdk.tools.python.turns import Turns
 
 pytest.importorskip("ipykernel", reason="the tools extra is not installed")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts what /proc shows")
+
+
+@pytest.fixture(autouse=True)
+def own_temporary_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Counts see no kernels of tests that run beside these. Short for sockets, open for the kernels' users."""
+    with tempfile.TemporaryDirectory(prefix="rk-") as folder:
+        Path(folder).chmod(0o711)
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        monkeypatch.setenv("TMPDIR", folder)
+        yield
 
 
 @pytest.fixture

@@ -182,7 +182,9 @@ def test_a_reader_that_goes_away_is_no_error(start: Start, home: Path, server: C
 
 
 @pytest.mark.real_model
-def test_the_demo_runs_on_the_real_model(start: Start, home: Path, smollm: Path) -> None:
+def test_the_demo_runs_on_the_real_model(
+    start: Start, home: Path, smollm: Path, environment: dict[str, str], server: ChatServer
+) -> None:
     place = home / "models" / smollm.parent.name
     place.mkdir(parents=True)
     for file in smollm.parent.iterdir():
@@ -197,8 +199,9 @@ def test_the_demo_runs_on_the_real_model(start: Start, home: Path, smollm: Path)
     assert str(home / "runs.jsonl") in out
     (run,) = RunLog(home / "runs.jsonl").read()
     assert all(attempt.score is not None for attempt in run.attempts)
+    environment["REAGENT_JUDGE"] = server.base_url  # sooner heard than a second round of real verdicts
     code, out, _ = finish(start("demo", "--json", "--question", "What is 2 plus 3?"))
     assert code == 0
     data = json.loads(out)
-    assert data["questions"][0]["scores"]
+    assert set(data["questions"][0]["scores"]) == {0.4}
     assert data["seconds_to_first_token"] < 30  # half a second on an idle machine

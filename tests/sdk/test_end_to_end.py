@@ -18,6 +18,10 @@ from reagent_sdk.parsing import parse_verdict, render_verdict
 from reagent_sdk.prompts import VERDICT_GRAMMAR
 
 pytestmark = [pytest.mark.real_model, pytest.mark.usefixtures("smollm")]
+ONCE_MORE = Policy(rounds=1)
+PATIENCE = 280.0
+"""Seconds of budget: below the limit of a test, and no less, since a busy machine can be slow."""
+
 QUESTION = "A robe takes 2 bolts of blue fiber and half that much white fiber. How many bolts in total does it take?"
 
 SERVER = """
@@ -72,7 +76,8 @@ def test_agent_and_judge_behind_a_real_http_server(server_url: str, tmp_path: Pa
         OpenAICompatible(server_url, api_key="the-key"), sampling=Sampling(temperature=0.0, max_tokens=160)
     )
     log = tmp_path / "runs.jsonl"
-    with with_critique(solver, judge=judge, budget=Budget(calls=6, seconds=120), log=log) as agent:
+    limit = Budget(calls=6, seconds=PATIENCE)
+    with with_critique(solver, judge=judge, policy=ONCE_MORE, budget=limit, log=log) as agent:
         run = agent.run(QUESTION)
     check(run, server_url)
     assert run.usage.cost_usd is None  # nobody told us a price
@@ -92,7 +97,7 @@ def test_the_same_server_through_a_spec_and_the_environment(server_url: str, mon
 
 def test_agent_and_judge_embedded_in_this_process_share_one_engine() -> None:
     events: list[Event] = []
-    with with_critique("local", judge="local", budget=Budget(seconds=120)) as agent:
+    with with_critique("local", judge="local", policy=ONCE_MORE, budget=Budget(seconds=PATIENCE)) as agent:
         events.extend(agent.stream(QUESTION))
         source, judge = agent._setup.source, agent._setup.judge
         assert isinstance(source, ModelAgent)

@@ -28,7 +28,7 @@ from reagent_benchmarks.overhead import serve
 
 LOOK = 0.05
 """Seconds between two looks at a running command."""
-WORKER = "ray::JudgeWorker"
+WORKER = "ray::MapWorker(MapBatches(JudgeBlocks))"
 
 
 @dataclass

@@ -91,7 +91,7 @@ class _Session:
     async def _pass(self, plan: Plan) -> None:
         foreman = hired(self._ray, plan)
         try:
-            judged = passed(plan, self._file.missing(), foreman, lambda: plan.window if self._answered else self._limit)
+            judged = passed(plan, self._file.missing(), foreman, lambda: self._room(plan))
             async with aclosing(judged):
                 async for block in judged:
                     self._take(block, plan)
@@ -99,6 +99,10 @@ class _Session:
                         return
         finally:
             self._ray.kill(foreman)  # and Ray ends what it has started
+
+    def _room(self, plan: Plan) -> int:
+        """Rows that may be with Ray; before the judge's first answer, no more than its failures may cost."""
+        return plan.n_waiting * plan.size if self._answered else self._limit
 
     def _take(self, block: Judged, plan: Plan) -> None:
         if block.failed is not None:
@@ -128,5 +132,5 @@ class _Session:
 
 
 def _lost(key: str, line: int) -> Scored:
-    reason = f"the worker process died {TRIES} times while it judged this record alone"
+    reason = f"the worker process died {TRIES} times while it judged this record"
     return Scored(id=key, line=line, verdict=Verdict.failed(VerdictStatus.UNAVAILABLE, reason))

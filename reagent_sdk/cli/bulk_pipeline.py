@@ -39,21 +39,22 @@ def judged_blocks(plan: Plan, foreman: Any) -> Iterator[Judged]:
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.target_max_block_size = 1  # so that nothing is held back to make larger blocks
-    context.memory_usage_poll_interval_s = None  # a thread for each block
+    context.memory_usage_poll_interval_s = None  # would be a thread for each block
+    # Ray Data looks for results ten times a second. Reading would stop between two looks after two blocks, unless:
+    context._max_num_blocks_in_streaming_gen_buffer = plan.n_waiting
     rows = read_datasource(
         Rows(plan, foreman),
         override_num_blocks=len(plan.read_tasks),
         compute=TaskPoolStrategy(size=1),
         num_cpus=0,  # the pool may take every CPU, and reading has to go on
     )
-    waiting = 2 * plan.at_work
     judged = rows.map_batches(
         JudgeBlocks,
         fn_constructor_args=(plan, foreman),
         compute=ActorPoolStrategy(
             size=plan.workers,
-            max_tasks_in_flight_per_actor=waiting,
-            max_concurrent_calls_per_actor=waiting,
+            max_tasks_in_flight_per_actor=2 * plan.at_work,
+            max_concurrent_calls_per_actor=2 * plan.at_work,
         ),
         batch_size=None,
         batch_format="pyarrow",

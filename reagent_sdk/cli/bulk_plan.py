@@ -10,8 +10,8 @@ RowData: TypeAlias = tuple[str, int, bytes]
 
 TRIES = 3
 """How often rows are begun whose worker dies. Then they are put off, and each is tried alone just as often."""
-AT_WORK = 8
-"""Blocks that a worker judges at a time. Four of them fill its places, so that slow rows leave none idle."""
+AT_WORK = 4
+"""Blocks that a worker judges at a time. Two of them fill its places, so that slow rows leave none idle."""
 _READ_TASK = 256
 """Blocks that one read task hands on, at least: what Ray runs again when the reading process dies."""
 _READ_TASKS = 4_096
@@ -41,7 +41,7 @@ class Plan:
     @property
     def size(self) -> int:
         """Rows in a block."""
-        return 1 if self.alone else -(-self.concurrency // 4)
+        return 1 if self.alone else -(-self.concurrency // 2)
 
     @property
     def at_work(self) -> int:
@@ -54,9 +54,9 @@ class Plan:
         return -(-self.n_rows // self.size)
 
     @property
-    def window(self) -> int:
-        """Rows that are with Ray at a time: under way, and waiting at the workers so that these never run dry."""
-        return 4 * self.workers * self.at_work * self.size
+    def n_waiting(self) -> int:
+        """Blocks that are with Ray at a time: under way, at the workers, and on the way there."""
+        return 4 * self.workers * self.at_work
 
     @property
     def read_tasks(self) -> list[range]:

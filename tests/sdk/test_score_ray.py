@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -27,6 +28,8 @@ from reagent_sdk.testing.server import ChatServer, Fault, Reply, refused_url
 
 VERDICT = "<analysis>\nfor me alone\n</analysis>\n<critique>\nShow the steps.\n</critique>\n<score>0.5</score>"
 WORKER = "ray::MapWorker(MapBatches(JudgeBlocks))"
+READER = "ray::ReadTrajectories"
+FOREMAN = "ray::Foreman"
 IDS = [f"r{number}" for number in range(2_000)]
 
 
@@ -94,9 +97,14 @@ def exact(out: Path, ids: list[str]) -> bool:
 
 
 def workers(of: int) -> list[psutil.Process]:
-    """The worker processes below a process, by the name that Ray gives them."""
+    """The worker processes below a process."""
+    return processes(of, WORKER)
+
+
+def processes(of: int, name: str) -> list[psutil.Process]:
+    """The processes below one with the name that Ray gives them."""
     below = psutil.Process(of).children(recursive=True)
-    return [one for one in below if one.is_running() and _name(one).startswith(WORKER)]
+    return [one for one in below if one.is_running() and _name(one).startswith(name)]
 
 
 def _name(process: psutil.Process) -> str:
@@ -119,9 +127,12 @@ def test_workers_that_are_killed_cost_no_verdict_and_double_none(tmp_path: Path)
     killed: list[int] = []
 
     def kill_now_and_then() -> None:
-        for share in (0.15, 0.4, 0.65):
+        """The workers three times; the second time what reads, too, and the third time what runs the pipeline."""
+        for share, also in ((0.15, WORKER), (0.4, READER), (0.65, FOREMAN)):
             until(lambda share=share: len(server.requests) > share * len(IDS) and bool(workers(os.getpid())))  # type: ignore[misc]
-            for one in workers(os.getpid()):
+            others = processes(os.getpid(), also)
+            assert others
+            for one in {*workers(os.getpid()), *others}:
                 one.kill()
                 killed.append(one.pid)
 
@@ -132,7 +143,7 @@ def test_workers_that_are_killed_cost_no_verdict_and_double_none(tmp_path: Path)
         killer.join()
         assert len(server.requests) > len(IDS)  # what was under way was asked for again
     assert (result.exit_code, json.loads(result.stdout)["judged_now"]) == (0, len(IDS))
-    assert len(set(killed)) == len(killed) >= 4
+    assert len(set(killed)) == len(killed) >= 6
     assert exact(out, IDS)
     assert [one["line"] for one in sorted(verdicts(out), key=lambda one: int(one["id"][1:]))] == [*range(1, 2001)]
 
@@ -182,7 +193,8 @@ def test_either_engine_goes_on_where_the_other_stopped(tmp_path: Path) -> None:
     file, out = written(tmp_path / "in.jsonl", ids), tmp_path / "out.jsonl"
     with ChatServer([VERDICT]) as server:
         for limit, engine in ((20, "local"), (40, "ray"), (60, "local")):
-            result = score(file, out, "--judge", server.base_url, "--limit", limit, "--json", engine=engine)
+            more = ("--workers", 3) if engine == "ray" else ()  # one more than there are CPUs
+            result = score(file, out, "--judge", server.base_url, "--limit", limit, "--json", *more, engine=engine)
             assert json.loads(result.stdout)["judged_now"] == 20
         assert set(asked(server).values()) == {1}
     assert exact(out, ids)
@@ -243,6 +255,35 @@ def test_a_record_that_kills_its_worker_is_told_and_the_others_are_judged(tmp_pa
     assert {one for one, status in statuses.items() if status == "unavailable"} == {"r7"}
     assert len(statuses) == len(verdicts(out)) == 30
     assert "the judge was unavailable for 1 of 30 records" in result.stderr
+
+
+def test_an_interruption_ends_it_at_once(tmp_path: Path, cluster: str) -> None:
+    file, out = written(tmp_path / "in.jsonl", IDS), tmp_path / "out.jsonl"
+    with ChatServer([Reply(VERDICT, delay=0.05)]) as server:
+        driver = started(file, out, "--judge", server.base_url, "--ray-address", cluster)
+        until(lambda: len(verdicts_lines(out)) > 20)
+        driver.send_signal(signal.SIGINT)
+        _, err = driver.communicate(timeout=60)
+    assert driver.returncode == 130
+    assert err.startswith("error: interrupted; what is judged is in ")
+    assert err.count("\n") == 1
+    assert len(verdicts(out)) < len(IDS)
+    until(lambda: not workers(os.getpid()) + processes(os.getpid(), FOREMAN))  # nobody asks the judge in vain
+
+
+def test_a_file_that_changes_meanwhile_ends_it(tmp_path: Path) -> None:
+    """An error that a worker meets and every other row would meet as well is told as the local engine tells it."""
+    file, out = written(tmp_path / "in.jsonl", IDS), tmp_path / "out.jsonl"
+
+    def answer(_: dict[str, Any]) -> str:
+        file.write_bytes(b" " * file.stat().st_size)
+        return VERDICT
+
+    with ChatServer(answer) as server:
+        result = score(file, out, "--judge", server.base_url)
+    assert result.exit_code == 2
+    assert re.fullmatch(rf"error: in a worker: {file}, line \d+ was changed since .*\n", result.stderr)
+    assert 0 < len(verdicts(out)) < len(IDS)
 
 
 @pytest.mark.filterwarnings("ignore:.*is deprecated.*:DeprecationWarning:ray.data")  # Ray about its own settings

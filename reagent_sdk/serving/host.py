@@ -131,7 +131,7 @@ async def until_told(
     Raises:
         Exception: what `work` raised.
     """
-    server = _server(front)
+    server = server_of(front)
     with _signals(log) as told_to_end:
         serving = asyncio.ensure_future(server.serve(sockets=[sock]))
         running = asyncio.ensure_future(work)
@@ -177,7 +177,8 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-def _server(front: Front) -> _Uvicorn:
+def server_of(front: Front) -> uvicorn.Server:
+    """The HTTP server of a front, which listens where it is told and knows nothing of signals."""
     # What goes wrong in an answer is in our own log; uvicorn would add that a broken-off one is incomplete.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     config = uvicorn.Config(

@@ -18,7 +18,7 @@ from reagent_adapters.proxy.report import headers_of
 from reagent_adapters.proxy.rules import FIELD, HEADER, Defaults
 from reagent_adapters.proxy.runs import Runner, completion_of, finished
 from reagent_adapters.proxy.sse import EventStream, Pace, encoded
-from reagent_adapters.proxy.streaming import stream_of
+from reagent_adapters.proxy.streaming import stream_of, without_usage
 from reagent_adapters.proxy.upstream import BrokenOff, Json, Origin
 from reagent_sdk import scope as run_scope
 from reagent_sdk.budget import Budget, Meter
@@ -29,7 +29,7 @@ from reagent_sdk.serving.answers import Refused
 from reagent_sdk.serving.bodies import Disconnected, read_json_body, unless_gone
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
     from reagent_sdk.serving.log import EventLog
 
@@ -69,7 +69,13 @@ class Chat:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
-        account = Account.of(scope)
+        account, begun = Account.of(scope), False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
         try:
             raw = await read_json_body(scope, receive, limit=self.settings.body_bytes)
             given = read_json(raw)
@@ -80,11 +86,14 @@ class Chat:
             account.told["caller"] = caller.name
             caller.require_model(str(ask.body.get("model", "")))
             await caller.admit()
-            await unless_gone(self._answer(ask, given, caller, scope, send), receive)
+            await unless_gone(self._answer(ask, given, caller, scope, noted), receive)
         except Disconnected:
             return
         except Refused as refused:
-            await refused.send(scope, receive, send)
+            if begun:
+                account.broken = True
+            else:
+                await refused.send(scope, receive, send)
         except BrokenOff:
             account.broken = True  # an answer without an end: the server cuts the connection
 
@@ -96,7 +105,8 @@ class Chat:
             with run_scope.entered(run_scope.Scope(meter)):
                 if ask.rules.bare:
                     async with asyncio.timeout(ask.rules.way.seconds):
-                        await self._bare(ask, given, origin, send)
+                        counted = caller.budget() is not None
+                        await self._bare(ask, given, origin, send, counted=counted)
                 elif ask.stream:
                     await self._stream(stream_of(self.runner, ask, origin), given, account, send)
                 else:
@@ -135,19 +145,23 @@ class Chat:
         await send({"type": "http.response.body", "body": bytes(response.body), "more_body": False})
 
     async def _stream(self, chunks: AsyncGenerator[Json, None], given: Json, account: Account, send: Send) -> None:
-        noted = _noted(chunks, account)
-        pieces = self.dialect.events(noted, given)
+        pieces = self.dialect.events(_noted(chunks, account), given)
         await EventStream(send, pieces, self.settings.pace, self.dialect.wrong).run()
 
-    async def _bare(self, ask: Ask, given: Json, origin: Origin, send: Send) -> None:
-        upstream = self.runner.upstream
-        path = self.dialect.path
+    async def _bare(self, ask: Ask, given: Json, origin: Origin, send: Send, *, counted: bool) -> None:
+        """Passes a request through; under a budget with a stream's usage asked for, whether or not the caller did."""
+        upstream, path = self.runner.upstream, self.dialect.path
+        uncounted = ask.stream and counted and not ask.include_usage
         self.runner.metrics.passed("bare")
         origin.account.told["run"] = "bare"
-        if path is not None and await upstream.pass_on(path, ask.passed_on, origin, send):
+        if path is not None and not uncounted and await upstream.pass_on(path, ask.passed_on, origin, send):
             return
         if ask.stream:
-            await self._stream(upstream.stream(ask.passed_on, origin), given, origin.account, send)
+            asked = ask.passed_on
+            if uncounted:
+                asked["stream_options"] = {**ask.stream_options, "include_usage": True}
+            chunks = _noted(upstream.stream(asked, origin), origin.account)
+            await self._stream(without_usage(chunks) if uncounted else chunks, given, origin.account, send)
             return
         completion = await upstream.complete(ask.passed_on, origin, live=False)
         await self._send_whole(completion, given, origin.account, send, {"X-Reagent-Status": "unjudged"})

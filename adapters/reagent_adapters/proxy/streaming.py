@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from typing import Any
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ from reagent_adapters.proxy.report import summed
 from reagent_adapters.proxy.rules import FIELD
 from reagent_adapters.proxy.runs import Choice, Runner, cancelled
 from reagent_adapters.proxy.upstream import Json, Origin
+from reagent_sdk.clients.replies import usage_from
 from reagent_sdk.events import AttemptJudged, AttemptSolved, AttemptStarted, Event, TextDelta
 
 
@@ -49,10 +51,20 @@ async def stream_of(runner: Runner, ask: Ask, origin: Origin) -> AsyncGenerator[
                     yield piece
                 last = frame_of(choice.reply) | frame
         usage = summed(usages)
+        used = usage_from(usage)
+        origin.account.usage = None if used.unmetered_calls else used
         if ask.include_usage and usage:
             yield {**last, "choices": [], "usage": usage}
     finally:
         await cancelled(works)
+
+
+async def without_usage(chunks: AsyncGenerator[Json, None]) -> AsyncGenerator[Json, None]:
+    """The same chunks without the usage that only the proxy asked for."""
+    async with aclosing(chunks):
+        async for one in chunks:
+            if one.get("choices"):
+                yield {name: value for name, value in one.items() if name != "usage"}
 
 
 class Shown:

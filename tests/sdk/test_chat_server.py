@@ -105,7 +105,7 @@ async def test_a_huge_reply_is_well_formed_when_read_to_the_end() -> None:
 async def test_a_client_that_leaves_is_noticed(answer: Reply | Fault) -> None:
     with ChatServer([answer]) as server:
         with pytest.raises(TimeoutError):
-            await ask(server, timeout=aiohttp.ClientTimeout(total=0.1))
+            await ask(server, timeout=aiohttp.ClientTimeout(total=0.5))
         assert await anyio.to_thread.run_sync(server.wait_disconnect)
         assert server.disconnects == 1
 

@@ -158,7 +158,7 @@ async def test_cancelling_frees_the_slot_and_charges_what_was_done(client: Embed
         asyncio.CancelledError
     ] * 2
     await client.complete([user("Hi.")], Sampling(max_tokens=1))
-    assert time.monotonic() - started < 8  # two replies of 2,000 tokens would take a minute
+    assert time.monotonic() - started < 25  # two replies of 2,000 tokens would take a minute
     assert meter.usage.calls == 2
     assert meter.usage.unmetered_calls == 0
     if when == "writing":

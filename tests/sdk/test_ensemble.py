@@ -110,7 +110,7 @@ def test_members_are_asked_at_the_same_time() -> None:
 
     async def judged() -> Verdict:
         judge = EnsembleJudge([judge_for(slow) for _ in range(3)])
-        return await asyncio.wait_for(judge.judge(TASK, WORK), 10)
+        return await asyncio.wait_for(judge.judge(TASK, WORK), 60)
 
     assert asyncio.run(judged()).score == 0.5
 

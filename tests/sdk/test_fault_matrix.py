@@ -12,7 +12,7 @@ from reagent_sdk.clients.openai_compatible import OpenAICompatible
 from reagent_sdk.clients.retry import Retry
 from reagent_sdk.testing import ChatServer, Fault, Reply, refused_url
 
-DEADLINE = 5.0
+DEADLINE = 60.0
 GOOD = "<analysis>a</analysis>\n<critique>do better</critique>\n<score>0.7</score>"
 CUT = Reply("<analysis>and then", finish_reason="length")
 GONE, ODD, CUT_OFF = VerdictStatus.UNAVAILABLE, VerdictStatus.UNPARSEABLE, VerdictStatus.TRUNCATED
@@ -45,15 +45,20 @@ RECOVERIES = [
 ]
 
 
-def client_at(url: str) -> OpenAICompatible:
-    client = OpenAICompatible(url, timeout=0.4)
+def client_at(url: str, script: list[Any] | None = None) -> OpenAICompatible:
+    hangs = any(isinstance(step, Fault) and step.kind == "hang" for step in script or ())
+    client = OpenAICompatible(url, timeout=0.4 if hangs else DEADLINE)
     client.retry = Retry(attempts=3, base=0.01)
     return client
 
 
-def run_with(judge_url: str, agent: Any = lambda question: "the draft") -> tuple[Run, float]:
+def run_with(
+    judge_url: str, agent: Any = lambda question: "the draft", script: list[Any] | None = None
+) -> tuple[Run, float]:
     began = time.monotonic()
-    with with_critique(agent, judge=ModelJudge(client_at(judge_url)), budget=Budget(seconds=DEADLINE)) as wrapped:
+    with with_critique(
+        agent, judge=ModelJudge(client_at(judge_url, script)), budget=Budget(seconds=DEADLINE)
+    ) as wrapped:
         run = wrapped.run("What is 2 + 2?")
     return run, time.monotonic() - began
 
@@ -67,7 +72,7 @@ def test_a_failing_judge_has_its_documented_status_and_the_draft_is_kept(
             run, seconds = run_with(url)
     else:
         with ChatServer(script) as server:
-            run, seconds = run_with(server.base_url)
+            run, seconds = run_with(server.base_url, script=script)
     verdict = run.attempts[0].verdict
     assert verdict is not None
     assert (verdict.status, verdict.score) == (status, None)
@@ -88,7 +93,7 @@ def test_a_judge_that_recovers_scores(script: list[Any]) -> None:
 def test_a_judge_that_hangs_for_ever_is_cut_by_the_deadline() -> None:
     with ChatServer([Fault.hang()]) as server:
         judge = ModelJudge(OpenAICompatible(server.base_url, timeout=600))
-        with with_critique(lambda question: "the draft", judge=judge, budget=Budget(seconds=0.3)) as agent:
+        with with_critique(lambda question: "the draft", judge=judge, budget=Budget(seconds=1.0)) as agent:
             run = agent.run("q")
         assert server.wait_disconnect()
     assert (run.stop, run.answer, run.attempts[0].verdict) == (StopReason.BUDGET, "the draft", None)
@@ -99,7 +104,7 @@ def test_a_judge_that_hangs_for_ever_is_cut_by_the_deadline() -> None:
 def test_an_agent_that_fails_while_revising_costs_nothing(script: list[Any]) -> None:
     """The draft is there, the revision fails: the draft comes back with its score."""
     with ChatServer([Reply(GOOD)]) as judge, ChatServer([Reply("the draft"), *script]) as server:
-        run, seconds = run_with(judge.base_url, ModelAgent(client_at(server.base_url)))
+        run, seconds = run_with(judge.base_url, ModelAgent(client_at(server.base_url, script)))
     assert (run.stop, run.answer, run.score) == (StopReason.REVISION_FAILED, "the draft", 0.7)
     assert seconds < DEADLINE
 

@@ -210,7 +210,7 @@ async def test_billion_laughs(folder: Path) -> None:
     began = time.monotonic()
     result = await refused(folder, "laughs.docx")
     assert result.error in {"Damaged", "TooLarge"}
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 60
 
 
 def rewritten(package: bytes, part: str, **replaced: str) -> bytes:
@@ -282,7 +282,7 @@ async def test_a_pdf_that_takes_for_ever_is_killed(folder: Path) -> None:
     began = time.monotonic()
     result = await refused(folder, "slow.pdf", FileLimits(seconds=2))
     assert result.error == "TimedOut"
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 HOSTILE = """

@@ -28,6 +28,7 @@ SECRET = "/home/somebody/weights"
 
 ANSWERS: dict[str, Reply | Fault] = {
     "slow": Reply(VERDICT, usage=USAGE, delay=1.5),
+    "very slow": Reply(VERDICT, usage=USAGE, delay=5),
     "hang": Fault.hang(),
     "busy": Fault.status(503, retry_after=7),
     "limit": Fault.status(429, retry_after=9),
@@ -189,7 +190,7 @@ def test_no_other_origin_is_allowed(served: JudgeServer) -> None:
 def test_sixty_four_at_a_time_and_the_next_one_is_refused(served: JudgeServer) -> None:
     before = served.counted("requests_total", "/v1/chat/completions", "200")
     with ThreadPoolExecutor(64) as pool:
-        replies = [pool.submit(served.ask, "slow") for _ in range(64)]
+        replies = [pool.submit(served.ask, "very slow") for _ in range(64)]
         until(lambda: served.counted("in_flight") == 64)
         one_more = served.ask()
         assert one_more.status_code == 429

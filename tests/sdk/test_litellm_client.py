@@ -195,7 +195,7 @@ async def test_retry_after_is_waited_for(model: str) -> None:
 async def test_a_server_that_hangs_is_left_after_the_timeout(model: str) -> None:
     with ChatServer([Fault.hang()]) as server:
         with pytest.raises(ModelUnavailable):
-            await ask(server, model, timeout=0.4, max_attempts=1)
+            await ask(server, model, timeout=1.0, max_attempts=1)
         assert await anyio.to_thread.run_sync(server.wait_disconnect)
 
 

@@ -208,7 +208,7 @@ def test_a_deadline_in_the_judge_keeps_the_draft_and_cancels_the_call() -> None:
                 raise
             raise AssertionError
 
-    run = asyncio.run(CritiqueLoop(TASK, ScriptedAgent(["a"]), Slow([1.0]), budget=Budget(seconds=0.05)).run())
+    run = asyncio.run(CritiqueLoop(TASK, ScriptedAgent(["a"]), Slow([1.0]), budget=Budget(seconds=0.5)).run())
     assert (run.stop, run.answer, cancelled) == (StopReason.BUDGET, "a", [True])
 
 

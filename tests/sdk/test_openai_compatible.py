@@ -245,7 +245,7 @@ async def test_faults_that_stay_are_given_up() -> None:
 async def test_a_server_that_hangs_is_left_after_the_timeout() -> None:
     with ChatServer([Fault.hang()]) as server:
         with pytest.raises(ModelUnavailable, match="no reply in time"):
-            await ask(server, timeout=0.4, max_attempts=1)
+            await ask(server, timeout=1.0, max_attempts=1)
         assert await anyio.to_thread.run_sync(server.wait_disconnect)
 
 

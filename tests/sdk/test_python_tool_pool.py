@@ -105,7 +105,7 @@ if sys.argv[1] == "killed":
     for end in ("ends", "killed"):
         done = subprocess.run([sys.executable, "-c", code, end], capture_output=True, text=True, check=False)
         key, *uid, base = done.stdout.split()
-        _, alive = psutil.wait_procs(_found(int(uid[0]) if uid else None, key), timeout=10)
+        _, alive = psutil.wait_procs(_found(int(uid[0]) if uid else None, key), timeout=60)
         assert alive == []
         assert (end == "killed") == Path(base).exists()  # a killed process cannot remove folders
         subprocess.run(["rm", "-rf", base], check=True)

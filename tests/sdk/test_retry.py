@@ -120,9 +120,7 @@ async def test_it_does_not_sleep_into_the_deadline() -> None:
     naps, seen = Naps(), list[Event]()
     with entered(Scope(Meter(Budget(seconds=5)), seen.append)):
         async with MeteredCall() as call:
-            with pytest.raises(
-                ModelUnavailable, match=r"next try would be in 30\.0 s, and the run has [45]\.\d s left"
-            ):
+            with pytest.raises(ModelUnavailable, match=r"next try would be in 30\.0 s, and the run has \d\.\d s left"):
                 await Retry(sleep=naps).run(failing(unavailable(30.0)), call=call, model="m")
     assert not naps
     assert not seen

@@ -32,10 +32,10 @@ KEY = "tvly-0123456789-secret"
 
 Make = Callable[[str], HttpProvider]
 MAKE: dict[str, Make] = {
-    "serper": lambda url: Serper(KEY, base_url=url, timeout=5, pace=fast()),
-    "tavily": lambda url: Tavily(KEY, base_url=url, timeout=5, pace=fast()),
-    "brave": lambda url: Brave(KEY, base_url=url, timeout=5, pace=fast()),
-    "searxng": lambda url: SearXNG(url, timeout=5, pace=fast()),
+    "serper": lambda url: Serper(KEY, base_url=url, timeout=60, pace=fast()),
+    "tavily": lambda url: Tavily(KEY, base_url=url, timeout=60, pace=fast()),
+    "brave": lambda url: Brave(KEY, base_url=url, timeout=60, pace=fast()),
+    "searxng": lambda url: SearXNG(url, timeout=60, pace=fast()),
 }
 REPLIES: dict[str, Any] = {
     "serper": {"organic": [{"title": "T", "link": "https://e.org/1", "snippet": "S"}, {"title": "no link"}]},

@@ -108,7 +108,7 @@ async def test_cancelling_ends_the_generation_and_charges_it(client: Transformer
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 30  # 4,000 tokens would take minutes
     assert 0 < meter.usage.completion_tokens < 200
     assert meter.usage.unmetered_calls == 0
 

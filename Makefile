@@ -5,6 +5,9 @@
 
 PYTHON ?= python3
 
+# Processes that run tests. Each takes whole files, in the order of tests/conftest.py, and may hold up to 3 GB.
+JOBS ?= 2
+
 # A stamp is named after what was installed and where, so that a change of either asks for a new one. All paths are
 # relative: a clone may lie in a folder with spaces in its name.
 STAMP := $(shell { pwd; cat pyproject.toml constraints.txt; } | cksum | cut -d ' ' -f 1)
@@ -24,7 +27,7 @@ unexport Q
 help:
 	@echo 'make demo           set everything up, then solve real questions with a local model and a local judge'
 	@echo 'make demo Q="..."   the same with your own question (in single quotes if it holds a dollar sign)'
-	@echo 'make test           set everything up, then run the tests'
+	@echo 'make test           set everything up, then run the tests in two processes (JOBS=4: in four, 0: in this one)'
 	@echo 'make test-vllm      set vLLM up in .venv-vllm (CPU, 3.5 GB), then test the judge through it and print figures'
 	@echo 'make lint           set everything up, then check style and types'
 	@echo 'make bench          set everything up, then measure import time and the overhead of the loop'
@@ -38,8 +41,8 @@ demo: $(DEMO)
 	fi
 
 test: $(DEV)
-	@echo '==> pytest'
-	@.venv/bin/python -m pytest -q
+	@echo '==> pytest -n $(JOBS)'
+	@.venv/bin/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test-vllm: $(DEV) $(VLLM)
 	@echo '==> pytest -m vllm'

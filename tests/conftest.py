@@ -1,9 +1,42 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+LONGEST = (
+    "test_score_ray.py",
+    "test_end_to_end.py",
+    "test_tool_runs.py",
+    "test_cli_process.py",
+    "test_transformers_client.py",
+    "test_judge_in_process.py",
+    "test_embedded.py",
+    "test_calibration_cli.py",
+    "test_judge_serve.py",
+)
+"""Files that take the longest. `make test` gives whole files to its processes, and one of these must not come last."""
+
+# How long an example takes says how busy the machine is. Tests that bound the time of something measure it themselves.
+settings.register_profile("tests", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # set before torch is imported, and passed on to processes that tests start
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_configure() -> None:
+    # A shell starts commands in the background with Ctrl-C ignored, and processes that tests interrupt inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 @pytest.fixture(scope="session")

@@ -15,10 +15,9 @@ from typing import Any
 
 from reagent_sdk.cli.bulk_cluster import joined
 from reagent_sdk.cli.bulk_feed import Broken, hired, passed
-from reagent_sdk.cli.bulk_plan import TRIES, Judged, Plan
+from reagent_sdk.cli.bulk_plan import EVERY_NODE, TRIES, Judged, Plan, why
 from reagent_sdk.cli.judging import PATIENCE, Patience
 from reagent_sdk.cli.record_file import RecordFile
-from reagent_sdk.cli.terminal import one_line
 from reagent_sdk.cli.verdicts import Scored
 from reagent_sdk.errors import InvalidInput, ReagentError, WeightsUnavailable
 from reagent_sdk.verdict import Verdict, VerdictStatus
@@ -83,7 +82,7 @@ class _Session:
             except (Broken, self._ray.exceptions.RayActorError) as error:
                 breakdowns = 0 if self._settled > settled else breakdowns + 1
                 if breakdowns == TRIES:
-                    raise ReagentError(f"Ray breaks down again and again: {one_line(str(error), 500)}") from error
+                    raise ReagentError(f"Ray breaks down again and again: {why(error)}; {EVERY_NODE}") from error
         for scored in self._put_off if self._patience.over else ():
             self._settle(scored)
         return not self._patience.over

@@ -20,6 +20,8 @@ OBJECT_STORE_BYTES = 128 * 2**20
 CONNECT_SECONDS = 10.0
 """How long a cluster's head may take to accept a connection."""
 _LONGEST_NOTICE = 300
+_RETRY = "so the task will be retried"
+"""Stands in a notice for each block that was with a worker when it died. That it died is told once and apart."""
 _LONGEST_TEMPORARY = 25
 """Ray puts Unix sockets 60 characters further down, and their paths end at 103 on macOS."""
 
@@ -66,10 +68,11 @@ def _knock(address: str) -> None:
 
 
 class _Notices(io.TextIOBase):
-    """Passes on what Ray prints, cleaned, as lines on stderr: stdout is for verdicts and summaries."""
+    """Passes on the first line of what Ray prints, cleaned, to stderr: stdout is for verdicts and summaries."""
 
     def write(self, text: str, /) -> int:
-        for line in filter(str.strip, text.splitlines()):
+        line = next(filter(str.strip, text.splitlines()), "")  # tracebacks of its own follow
+        if line and _RETRY not in line:
             to_stderr(f"ray: {one_line(line, _LONGEST_NOTICE)}")
         return len(text)
 

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from reagent_sdk.cli.bulk_foreman import Foreman
-from reagent_sdk.cli.bulk_plan import Judged, Plan, Report, RowData
+from reagent_sdk.cli.bulk_plan import EVERY_NODE, Judged, Plan, Report, RowData
 from reagent_sdk.cli.records import Row
 from reagent_sdk.cli.terminal import to_stderr
 from reagent_sdk.errors import ReagentError
@@ -63,7 +63,7 @@ async def passed(
         if report.trouble is not None and done < plan.n_blocks:
             if report.started:
                 raise Broken(report.trouble)
-            raise ReagentError(f"{report.trouble}; every node needs this version of reagent-sdk[ray]")
+            raise ReagentError(f"{report.trouble}; {EVERY_NODE}")
         if not report.started and time.monotonic() - last_said > NOTICE:
             to_stderr("no worker has started yet; each needs a CPU that is free (see `ray status`)")
             last_said = time.monotonic()

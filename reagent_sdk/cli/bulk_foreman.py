@@ -15,8 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 
-from reagent_sdk.cli.bulk_plan import Judged, Plan, Report, RowData
-from reagent_sdk.cli.terminal import one_line
+from reagent_sdk.cli.bulk_plan import Judged, Plan, Report, RowData, why
 
 _LISTEN = 1.0
 """Seconds after which a report comes even if there is nothing to tell."""
@@ -86,7 +85,7 @@ class Foreman:
                     self._news.set()
         except Exception as error:  # whatever it is, the command decides
             what = "Ray Data gave up" if self._started else "the workers do not start"
-            self._trouble = f"{what}: {one_line(str(error), 500)}"
+            self._trouble = f"{what}: {why(error)}"
         else:
             self._trouble = "Ray Data came to its end too early"
         self._news.set()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from reagent_sdk.cli.terminal import one_line
+
 RowData: TypeAlias = tuple[str, int, bytes]
 """Id, line and text of a `Row`."""
 
@@ -16,6 +18,15 @@ _READ_TASK = 256
 """Blocks that one read task hands on, at least: what Ray runs again when the reading process dies."""
 _READ_TASKS = 4_096
 """At most about so many read tasks; Ray Data keeps each of them in memory."""
+
+
+EVERY_NODE = "every node needs this version of reagent-sdk[ray]"
+
+
+def why(error: Exception) -> str:
+    """What went wrong, in one line: Ray puts the tracebacks of all processes that an error passed through before it."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return one_line(lines[-1] if lines else type(error).__name__, 500)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""`reagent mcp`: critique as tools of an MCP server, for any MCP client."""

@@ -1,0 +1,104 @@
+"""Runs calls out of sight: what happens in them reaches no stream of the graph or the runnable around them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager, Callbacks
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import ensure_config, var_child_runnable_config
+
+from reagent_adapters.critique import Critique
+from reagent_adapters.langchain.witness import Counter
+from reagent_sdk import scope
+from reagent_sdk.judges.base import Judge
+from reagent_sdk.task import Task
+from reagent_sdk.trajectory import Trajectory
+from reagent_sdk.verdict import Verdict
+
+GRAPH_STREAM = "__pregel_stream"
+"""Under this key LangGraph hands a graph's stream to the graphs that its nodes call."""
+
+
+def quiet(config: RunnableConfig) -> RunnableConfig:
+    """The config without what streams. Tracers and the user's own callbacks stay.
+
+    The tag `nostream` keeps tokens out of `stream_mode="messages"`; it does not stop the other streams, so that the
+    handlers which feed a stream are taken off as well.
+    """
+    settings = {key: value for key, value in config.get("configurable", {}).items() if key != GRAPH_STREAM}
+    tags = [*config.get("tags", []), "nostream"]
+    return {**config, "callbacks": _silenced(config.get("callbacks")), "tags": tags, "configurable": settings}
+
+
+def with_handler(callbacks: Callbacks, handler: BaseCallbackHandler) -> Callbacks:
+    """The callbacks and one more, which also hears the calls inside of calls."""
+    if isinstance(callbacks, BaseCallbackManager):
+        manager = callbacks.copy()
+        manager.add_handler(handler, inherit=True)
+        return manager
+    return [*(callbacks or []), handler]
+
+
+class QuietJudge:
+    """A judge whose own LangChain calls, if it makes any, stay out of the streams of whoever is judged.
+
+    They are charged with the tokens that they report, and they see nothing of the surrounding graph: not its thread,
+    its checkpointer or its stream writer.
+
+    Args:
+        judge: who judges.
+    """
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else a judge ships: its revision rule, its caveat, its voices."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._judge, name)
+
+    @property
+    def name(self) -> str:
+        """The judge's name."""
+        return self._judge.name
+
+    @property
+    def gate(self) -> float | None:
+        """The judge's own accept threshold."""
+        return self._judge.gate
+
+    async def judge(self, task: Task, trajectory: Trajectory) -> Verdict:
+        """The judge's verdict."""
+        around = quiet(ensure_config())
+        callbacks = with_handler(around["callbacks"], Counter(scope.current().meter))
+        inside = RunnableConfig(callbacks=callbacks, tags=around["tags"], metadata=around.get("metadata", {}))
+        token = var_child_runnable_config.set(inside)
+        try:
+            return await self._judge.judge(task, trajectory)
+        finally:
+            var_child_runnable_config.reset(token)
+
+    async def aclose(self) -> None:
+        """Closes the judge."""
+        await self._judge.aclose()
+
+
+def quietly(critique: Critique) -> Critique:
+    """The same critique with its judge out of sight."""
+    return critique.with_changes(judge=QuietJudge(critique.judge))
+
+
+def _silenced(callbacks: Callbacks) -> Callbacks:
+    if isinstance(callbacks, BaseCallbackManager):
+        manager = callbacks.copy()
+        manager.handlers = [one for one in manager.handlers if not _streams(one)]
+        manager.inheritable_handlers = [one for one in manager.inheritable_handlers if not _streams(one)]
+        return manager
+    return [one for one in callbacks or [] if not _streams(one)]
+
+
+def _streams(handler: BaseCallbackHandler) -> bool:
+    """Whether a handler feeds a stream: those of `astream_events` and of LangGraph's stream modes tap outputs."""
+    return hasattr(handler, "tap_output_aiter")

@@ -28,7 +28,9 @@ from reagent_benchmarks.overhead import serve
 
 LOOK = 0.05
 """Seconds between two looks at a running command."""
-WORKER = "ray::MapWorker(MapBatches(JudgeBlocks))"
+WORKER = "ray::MapWorker"
+OTHERS = ("ray::Foreman", "ray::ReadTrajectories")
+"""What runs the pipeline, and what reads for it."""
 
 
 @dataclass
@@ -70,26 +72,30 @@ class Command:
 
 
 class Killer:
-    """Kills all workers, or the command itself, each time the file of verdicts has grown to the next mark."""
+    """Kills all workers, or all of the pipeline, or the command itself, when the file has grown to the next mark."""
 
-    def __init__(self, out: Path, marks: list[tuple[int, bool]]) -> None:
+    def __init__(self, out: Path, marks: list[tuple[int, str]]) -> None:
         self._out = out
         self._marks = marks
-        self.workers = self.drivers = 0
+        self.workers = self.others = self.drivers = 0
 
     def __call__(self, process: psutil.Process) -> None:
         """Looks at the file, and kills."""
         if not self._marks or count(self._out) < self._marks[0][0]:
             return
-        _, whole = self._marks.pop(0)
-        if whole:
+        _, what = self._marks.pop(0)
+        if what == "command":
             os.kill(process.pid, signal.SIGKILL)
             self.drivers += 1
             return
         for one in process.children(recursive=True):
-            if one.name().startswith(WORKER[:15]):
+            name = one.name()
+            if name.startswith(WORKER):
                 one.kill()
                 self.workers += 1
+            elif what == "pipeline" and name.startswith(OTHERS):
+                one.kill()
+                self.others += 1
 
 
 def count(out: Path) -> int:
@@ -121,9 +127,10 @@ def wrong_ids(out: Path, n: int) -> int:
 
 
 def survived(command: Command, folder: Path, n: int) -> tuple[Killer, int, int]:
-    """A run that is killed: workers five times, the command itself twice. Returns kills, wrong ids, commands run."""
+    """A run that is killed: workers six times, the command itself twice. Returns kills, wrong ids, commands run."""
     file, out = write_records(folder / "killed.jsonl", n), folder / "killed-verdicts.jsonl"
-    marks = [(n * share // 10, share in (3, 6)) for share in (1, 2, 3, 4, 5, 6, 7)]
+    what = ("workers", "pipeline", "command", "workers", "pipeline", "command", "workers", "workers")
+    marks = [(n * share // 10, kind) for share, kind in enumerate(what, start=1)]
     killer, runs = Killer(out, marks), 1
     while command.run(file, out, killer) != 0:
         runs += 1
@@ -162,7 +169,8 @@ def main() -> None:
     Console().print(
         table,
         f"verdicts/s of ray over local: {ratios[0]:.2f} and {ratios[1]:.2f}",
-        f"{args.records:,} records, {killer.workers} workers and {killer.drivers} times the command itself killed: "
+        f"{args.records:,} records, {killer.workers} workers, {killer.others} other processes of the pipeline and "
+        f"{killer.drivers} times the command itself killed: "
         f"{runs} runs of the command, {wrong_after_kills} ids without exactly one verdict",
         f"{os.cpu_count()} cores, Python {sys.version.split()[0]}",
         sep="\n",

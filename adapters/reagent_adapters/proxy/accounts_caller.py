@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from dataclasses import dataclass, field
 
@@ -15,6 +16,10 @@ from reagent_sdk.secrets import Secret
 from reagent_sdk.serving.answers import Refused
 from reagent_sdk.serving.log import EventLog
 from reagent_sdk.usage import Usage
+
+_PAUSES = (0.02, 0.04, 0.08, 0.16, 0.32, None)
+"""Seconds between tries while others hold the rest of a budget. A request settles just after its answer has gone out,
+so whoever asks one thing after the other would meet the request before."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +83,15 @@ class KeyCaller:
         except Refused:
             self._books.metrics.refusal(self.name, "rate")
             raise
-        # No pause from here on: a reservation that nobody knows of would live until it lapses.
-        self._grant = self._reserved() if self.limits.budgeted else Grant(self.name)
+        if not self.limits.budgeted:
+            self._grant = Grant(self.name)
+            return
+        for pause in _PAUSES:
+            # No pause after a reservation: one that nobody knows of would live until it lapses.
+            self._grant = self._reserved(last=pause is None)
+            if self._grant is not None or pause is None:
+                return
+            await asyncio.sleep(pause)
 
     def require_model(self, model: str) -> None:
         """Checks that the caller may use a model.
@@ -100,9 +112,10 @@ class KeyCaller:
             self._used += usage
 
     def budget(self) -> Budget | None:
-        """What the request may use; None without limits, and before it is admitted."""
+        """What the request may use; None where nothing is limited, and before it is admitted."""
         grant = self._grant
-        if grant is None or (grant.calls is None and grant.tokens is None and grant.usd is None):
+        # A rate of tokens leaves a run all the room there is, but what it uses has to be counted.
+        if grant is None or not (self.limits.budgeted or self.limits.tokens_per_minute):
             return None
         return Budget(calls=grant.calls, tokens=grant.tokens, usd=grant.usd)
 
@@ -114,11 +127,14 @@ class KeyCaller:
             self._settle(grant, self._used)
         await self._rates.count_tokens(self.limits, self._used.known_tokens)
 
-    def _reserved(self) -> Grant:
+    def _reserved(self, *, last: bool) -> Grant | None:
+        """What the request may use; None while others hold it and another try is to come."""
         books = self._books
         try:
             return books.ledger.reserve(self.name, self.limits, books.calls_per_request)
         except BudgetUsedUp as error:
+            if error.for_now and not last:
+                return None
             books.metrics.refusal(self.name, "budget")
             if error.for_now:
                 raise Refused(429, str(error), retry_after=1, code="rate_limit_exceeded") from None

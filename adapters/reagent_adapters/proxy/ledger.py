@@ -75,10 +75,10 @@ class Ledger:
         Args:
             name: whose it is.
             limits: what the key may use.
-            calls: model calls that the request may need, at least 1; it gets fewer when fewer are left.
+            calls: model calls that the request may need, at least 1; it gets fewer when the budget has fewer left.
 
         Raises:
-            BudgetUsedUp: nothing is left, or nothing is known about what is left.
+            BudgetUsedUp: nothing is left, nothing is known about what is left, or requests under way hold it.
             sqlite3.Error: the database cannot be written.
         """
         with self._transaction() as (database, now):
@@ -89,11 +89,10 @@ class Ledger:
             require_room(limits, spent, {"calls": left, "tokens": tokens, "usd": usd})
             if left is None:
                 return Grant(name, tokens=tokens, usd=usd)
-            free = left - spent.held
-            if free < 1:
-                told = f"requests under way hold the last {left} calls of this key's budget; try again later"
+            granted = min(left, calls)
+            if granted > left - spent.held:  # to give it fewer would cost it its revision for what may come back soon
+                told = f"requests under way hold {spent.held} of the {left} calls left to this key; try again later"
                 raise BudgetUsedUp("calls", told, for_now=True)
-            granted = min(free, calls)
             number = hold(database, name, granted, (now + timedelta(seconds=self._hold_seconds)).timestamp())
             return Grant(name, hold=number, calls=granted, tokens=tokens, usd=usd)
 

@@ -292,6 +292,8 @@ def test_the_run_is_told_what_is_left() -> None:
     unlimited = Server(work, keys=book())
     assert unlimited.once().status_code == 200
     assert seen[3:] == [None]
+    assert Server(work, keys=book(tokens_per_minute=100)).once().status_code == 200
+    assert seen[4:] == [Budget()]  # no limit, and yet its tokens are to be counted
     assert unlimited.books.ledger.spent("team-a").usage.calls == 2  # recorded all the same
 
 

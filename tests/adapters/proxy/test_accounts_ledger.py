@@ -91,13 +91,14 @@ class Interleaved(RuleBasedStateMachine):
         self._lapse()
         held = sum(calls for calls, _ in self.open.values())
         free = self.limit - self.used - held
-        if free < 1:
+        left = self.limit - self.used
+        if free < min(calls, left) or left == 0:
             with pytest.raises(BudgetUsedUp) as caught:
                 self.ledger.reserve("k", self.limits, calls)
-            assert caught.value.for_now == (self.used < self.limit)
+            assert caught.value.for_now == (left > 0)
             return None
         grant = self.ledger.reserve("k", self.limits, calls)
-        assert grant.calls == min(free, calls)
+        assert grant.calls == min(left, calls)
         assert grant.hold is not None
         self.open[grant.hold] = (grant.calls, self.clock.now + timedelta(seconds=60))
         return grant
@@ -146,7 +147,9 @@ def test_a_restart_loses_nothing_and_frees_nothing(tmp_path: Path) -> None:
     again = Ledger(path, hold_seconds=60, now=clock)
     spent = again.spent("k")
     assert (spent.usage, spent.held) == (Usage(calls=2, prompt_tokens=5, priced_usd=0.25, seconds=1.5), 4)
-    grant = again.reserve("k", limits, 100)
+    with pytest.raises(BudgetUsedUp, match="hold 4 of the 8 calls left"):
+        again.reserve("k", limits, 100)
+    grant = again.reserve("k", limits, 4)
     assert (grant.calls, grant.usd) == (4, 0.75)
     clock.now += timedelta(seconds=60)
     spent = again.spent("k")
@@ -231,11 +234,13 @@ def test_threads_share_one_budget(tmp_path: Path) -> None:
     ledger, limits, made = Ledger(tmp_path / "ledger.db"), Limits(calls=50), []
 
     def work() -> None:
-        for _ in range(10):
+        while True:
             try:
                 grant = ledger.reserve("k", limits, 2)
-            except BudgetUsedUp:
-                continue
+            except BudgetUsedUp as error:
+                if error.for_now:
+                    continue
+                return
             made.append(grant.calls or 0)
             ledger.settle(grant, Usage(calls=grant.calls or 0))
 

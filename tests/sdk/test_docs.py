@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from sybil.parsers.markdown import PythonCodeBlockParser
 from reagent_sdk import StopReason, VerdictStatus
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
 @pytest.mark.real_model
@@ -44,6 +46,14 @@ def test_the_example_of_the_gate_page_prints_what_it_says(capsys: pytest.Capture
     gate, refusal, rule = capsys.readouterr().out.splitlines()
     assert (gate, rule) == ("0.25 0.055", "None 22 4")
     assert refusal.endswith("30 labels are too few; about 92 would do if the shares seen in them are the true ones")
+
+
+def test_the_example_of_the_telemetry_page_shows_the_spans(tmp_path: Path) -> None:
+    """In a process of its own: a tracer provider can be set only once."""
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "telemetry.md").read_text("utf-8"), re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("3 euros\n")
+    assert re.findall(r'"name": "(critique_run|invoke_agent|evaluate [^"]+)"', done.stdout)[-1] == "critique_run"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

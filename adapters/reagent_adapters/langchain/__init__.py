@@ -8,5 +8,6 @@ for _package in ("langchain-core", "langgraph", "langchain"):
     require(_package, "langchain")
 
 from reagent_adapters.langchain.middleware import CritiqueMiddleware  # noqa: E402 - after the check of versions
+from reagent_adapters.langchain.runnable import CritiqueRunnable  # noqa: E402
 
-__all__ = ["CritiqueMiddleware"]
+__all__ = ["CritiqueMiddleware", "CritiqueRunnable"]

@@ -23,12 +23,11 @@ GRAPH_STREAM = "__pregel_stream"
 def quiet(config: RunnableConfig) -> RunnableConfig:
     """The config without what streams. Tracers and the user's own callbacks stay.
 
-    The tag `nostream` keeps tokens out of `stream_mode="messages"`; it does not stop the other streams, so that the
-    handlers which feed a stream are taken off as well.
+    LangGraph's tag `nostream` would not do: it keeps tokens out of `stream_mode="messages"` only, and out of a stream of
+    the call's own as well. The handlers that feed a stream are taken off instead.
     """
     settings = {key: value for key, value in config.get("configurable", {}).items() if key != GRAPH_STREAM}
-    tags = [*config.get("tags", []), "nostream"]
-    return {**config, "callbacks": _silenced(config.get("callbacks")), "tags": tags, "configurable": settings}
+    return {**config, "callbacks": _silenced(config.get("callbacks")), "configurable": settings}
 
 
 def with_handler(callbacks: Callbacks, handler: BaseCallbackHandler) -> Callbacks:
@@ -72,8 +71,9 @@ class QuietJudge:
     async def judge(self, task: Task, trajectory: Trajectory) -> Verdict:
         """The judge's verdict."""
         around = quiet(ensure_config())
-        callbacks = with_handler(around["callbacks"], Counter(scope.current().meter))
-        inside = RunnableConfig(callbacks=callbacks, tags=around["tags"], metadata=around.get("metadata", {}))
+        callbacks = with_handler(around.get("callbacks"), Counter(scope.current().meter))
+        tags = [*around.get("tags", []), "nostream"]
+        inside = RunnableConfig(callbacks=callbacks, tags=tags, metadata=around.get("metadata", {}))
         token = var_child_runnable_config.set(inside)
         try:
             return await self._judge.judge(task, trajectory)

@@ -1,7 +1,7 @@
 # Needs python3 (3.11 or newer) with pip and venv, and GNU make. Everything is installed into .venv.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-vllm lint bench clean
+.PHONY: help demo test test-vllm adapters adapters-pins lint bench clean
 
 PYTHON ?= python3
 
@@ -29,9 +29,10 @@ help:
 	@echo 'make demo Q="..."   the same with your own question (in single quotes if it holds a dollar sign)'
 	@echo 'make test           set everything up, then run the tests in two processes (JOBS=4: in four, 0: in this one)'
 	@echo 'make test-vllm      set vLLM up in .venv-vllm (CPU, 3.5 GB), then test the judge through it and print figures'
+	@echo 'make adapters       test the adapters with the oldest, the newest and further frameworks, and print what each can do'
 	@echo 'make lint           set everything up, then check style and types'
 	@echo 'make bench          set everything up, then measure import time and the overhead of the loop'
-	@echo 'make clean          remove .venv, .venv-vllm, build outputs and caches'
+	@echo 'make clean          remove .venv, .venv-vllm, .venv-adapters, build outputs and caches'
 
 demo: $(DEMO)
 	@if [ -n "$$REAGENT_DEMO_QUESTION" ]; then \
@@ -48,6 +49,40 @@ test-vllm: $(DEV) $(VLLM)
 	@echo '==> pytest -m vllm'
 	@.venv/bin/python -m pytest -q -m vllm --timeout 900 tests/sdk/vllm
 
+# Each environment lies in .venv-adapters; a stamp names what was installed into it and where.
+ADAPTER_ENVS := $(patsubst tests/adapters/envs/%.txt,%,$(wildcard tests/adapters/envs/*.txt))
+ADAPTER_STAMP = .venv-adapters/$(1)/.installed-$(shell { pwd; cat pyproject.toml tests/adapters/envs/$(1).txt; } | cksum | cut -d ' ' -f 1)
+
+adapters: $(DEV) $(foreach env,$(ADAPTER_ENVS),$(call ADAPTER_STAMP,$(env)))
+	@rm -f .venv-adapters/*.json
+	@for env in $(filter-out phoenix,$(ADAPTER_ENVS)); do \
+		echo "==> pytest tests/adapters ($$env)"; \
+		.venv-adapters/$$env/bin/python -m pytest -q -m 'not real_model' -p no:cacheprovider \
+			--features-out .venv-adapters/$$env.json tests/adapters/test_*.py || exit 1; \
+	done
+	@echo '==> pytest tests/adapters'
+	@.venv/bin/python -m pytest -q --features $$(ls .venv-adapters/*.json | sed 's/^/--features-from /') tests/adapters/test_*.py
+
+define ADAPTER_RULE
+$(call ADAPTER_STAMP,$(1)): $(DEV)
+	@echo '==> Installing the frameworks of tests/adapters/envs/$(1).txt into .venv-adapters/$(1)'
+	@rm -rf .venv-adapters/$(1)
+	@.venv/bin/uv venv -q --python .venv/bin/python .venv-adapters/$(1)
+	@.venv/bin/uv pip install -q --python .venv-adapters/$(1)/bin/python --no-deps -r tests/adapters/envs/$(1).txt
+	@.venv/bin/uv pip install -q --python .venv-adapters/$(1)/bin/python --no-deps --build-constraints constraints.txt -e .
+	@touch $$@
+endef
+$(foreach env,$(ADAPTER_ENVS),$(eval $(call ADAPTER_RULE,$(env))))
+
+# Resolves tests/adapters/envs/*.in anew. The override lets in versions whose own bounds are ahead of the index.
+adapters-pins: $(DEV)
+	@for one in tests/adapters/envs/*.in; do \
+		echo "==> $$one"; \
+		project=$$(grep -q '^# alone' $$one || echo pyproject.toml --extra serve --extra mcp); \
+		.venv/bin/uv pip compile -q --python-version 3.11 --no-header --no-annotate $$project $$one \
+			--override tests/adapters/envs/overrides -o $${one%.in}.txt || exit 1; \
+	done
+
 lint: $(DEV)
 	@echo '==> ruff check'
 	@.venv/bin/ruff check .
@@ -61,8 +96,8 @@ bench: $(DEV)
 	@.venv/bin/python -m reagent_benchmarks.overhead
 
 clean:
-	@echo '==> Removing .venv, .venv-vllm, build outputs and caches'
-	@rm -rf .venv .venv-vllm build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@echo '==> Removing .venv, .venv-vllm, .venv-adapters, build outputs and caches'
+	@rm -rf .venv .venv-vllm .venv-adapters build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps of other versions go first: an interrupted install must not look finished when the files change back.

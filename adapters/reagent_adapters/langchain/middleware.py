@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from os import PathLike
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 from langchain.agents.middleware import AgentMiddleware, hook_config
-from langchain.agents.middleware.types import ModelRequest, ModelResponse, ToolCallRequest
+from langchain.agents.middleware.types import ModelRequest, ModelResponse
 from langchain_core.messages import ToolMessage
 from langgraph.errors import GraphBubbleUp
 from langgraph.runtime import Runtime
@@ -25,6 +25,9 @@ from reagent_sdk.record import RunLog
 from reagent_sdk.run import Run
 from reagent_sdk.scope import Observer
 from reagent_sdk.specs import JudgeLike
+
+if TYPE_CHECKING:
+    from langchain.agents.middleware.types import ToolCallRequest  # it lay elsewhere in langchain 1.0
 
 ToolResult = ToolMessage | Command[Any]
 

@@ -23,8 +23,8 @@ GRAPH_STREAM = "__pregel_stream"
 def quiet(config: RunnableConfig) -> RunnableConfig:
     """The config without what streams. Tracers and the user's own callbacks stay.
 
-    LangGraph's tag `nostream` would not do: it keeps tokens out of `stream_mode="messages"` only, and out of a stream of
-    the call's own as well. The handlers that feed a stream are taken off instead.
+    LangGraph's tag `nostream` would not do: it only keeps tokens out of `stream_mode="messages"`, and out of
+    a stream of the call's own as well. The handlers that feed a stream are taken off instead.
     """
     settings = {key: value for key, value in config.get("configurable", {}).items() if key != GRAPH_STREAM}
     return {**config, "callbacks": _silenced(config.get("callbacks")), "configurable": settings}

@@ -15,6 +15,8 @@ from reagent_adapters.proxy.chat import Chat, Settings
 from reagent_adapters.proxy.dialects import ChatDialect, Dialect
 from reagent_adapters.proxy.metrics import PREFIX, RunMetrics
 from reagent_adapters.proxy.pages import Pages
+from reagent_adapters.proxy.passing import METHODS, Passing
+from reagent_adapters.proxy.responses_dialect import ResponsesDialect
 from reagent_adapters.proxy.runs import Runner
 from reagent_adapters.proxy.watch import Watch
 from reagent_sdk.serving.account import Accounted
@@ -90,7 +92,7 @@ def build(
     metrics.watch(drain, in_flight)
     metrics.look_up("upstream_up", "1 while the upstream can be reached.", lambda: watch.upstream_state == "up")
     metrics.look_up("judge_up", "1 while the judge can be reached.", lambda: watch.judge_state == "up")
-    runner = Runner(upstream, judge, RunMetrics(metrics), telling.record, telling.analysis)
+    runner = Runner(upstream, judge, RunMetrics(metrics), log, telling.record, telling.analysis)
     pages = Pages(upstream, watch, drain, metrics)
     routes = [
         Route("/health", pages.health),
@@ -99,10 +101,13 @@ def build(
         Route("/v1/models", pages.models),
         Route("/v1/models/{name:path}", pages.model),
     ]
-    dialects: dict[str, Dialect] = {"/v1/chat/completions": ChatDialect()}
+    dialects: dict[str, Dialect] = {"/v1/chat/completions": ChatDialect(), "/v1/responses": ResponsesDialect()}
     for path, dialect in dialects.items():
-        limited = in_flight.around(Chat(runner, dialect, settings, log))
+        limited = in_flight.around(Chat(runner, dialect, settings))
         routes.append(Route(path, as_endpoint(limited), methods=["POST"]))
+    for method in METHODS:
+        limited = in_flight.around(Passing(upstream, method, settings.body_bytes, settings.defaults.seconds))
+        routes.append(Route(f"/v1{method}", as_endpoint(limited), methods=["POST"]))
     app: ASGIApp = Starlette(routes=routes, exception_handlers={HTTPException: refused_page})
     app = drain.around(app, spared=PROBES)
     app = doors.accounts(app, metrics.registry) if doors.accounts is not None else app

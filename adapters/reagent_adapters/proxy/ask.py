@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reagent_adapters.proxy.rules import FIELD, HEADER, Defaults, Rules, read_wish, split_model
-from reagent_sdk.clients.replies import json_object
-from reagent_sdk.errors import BadReply
 from reagent_sdk.serving.answers import Refused
 
 _OURS = (FIELD, "n", "stream", "stream_options")
@@ -63,18 +61,6 @@ class Ask:
         if choice and isinstance(seed, int) and not isinstance(seed, bool):
             return {**self.body, _SEED_FIELD: seed + choice}
         return dict(self.body)
-
-
-def read_json(raw: bytes) -> dict[str, Any]:
-    """The request's JSON object.
-
-    Raises:
-        Refused: 400, when it is none.
-    """
-    try:
-        return json_object(raw)
-    except BadReply as error:
-        raise Refused(400, str(error).replace("the reply", "the request"), code="invalid_json") from None
 
 
 def read_ask(given: Mapping[str, Any], header: str | None, defaults: Defaults, *, max_choices: int = 16) -> Ask:

@@ -1,8 +1,9 @@
-"""One chat request, from its body to the end of its answer."""
+"""Requests that ask for an answer in words, from their fields to the end of the answer."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -10,28 +11,23 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from reagent_adapters.proxy.ask import Ask, read_ask, read_json
-from reagent_adapters.proxy.caller import Caller, caller_of
+from reagent_adapters.proxy.ask import Ask, read_ask
 from reagent_adapters.proxy.dialects import Dialect
 from reagent_adapters.proxy.refusals import refusal_for
 from reagent_adapters.proxy.report import headers_of
+from reagent_adapters.proxy.request import Admission, admitted, answered
 from reagent_adapters.proxy.rules import FIELD, HEADER, Defaults
 from reagent_adapters.proxy.runs import Runner, completion_of, finished
 from reagent_adapters.proxy.sse import EventStream, Pace, encoded
 from reagent_adapters.proxy.streaming import stream_of, without_usage
-from reagent_adapters.proxy.upstream import BrokenOff, Json, Origin
+from reagent_adapters.proxy.upstream import Json, Origin
 from reagent_sdk import scope as run_scope
-from reagent_sdk.budget import Budget, Meter
 from reagent_sdk.clients.replies import usage_from
 from reagent_sdk.errors import JudgeFailed, LowScore
 from reagent_sdk.serving.account import Account
-from reagent_sdk.serving.answers import Refused
-from reagent_sdk.serving.bodies import Disconnected, read_json_body, unless_gone
 
 if TYPE_CHECKING:
-    from starlette.types import Message, Receive, Scope, Send
-
-    from reagent_sdk.serving.log import EventLog
+    from starlette.types import Receive, Scope, Send
 
 
 @dataclass(frozen=True)
@@ -59,77 +55,43 @@ class Chat:
         runner: runs the loop.
         dialect: the format of requests and answers.
         settings: how requests are taken.
-        log: where failures are told.
     """
 
     runner: Runner
     dialect: Dialect
     settings: Settings
-    log: EventLog
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
-        account, begun = Account.of(scope), False
+        await answered(scope, receive, send, self.settings.body_bytes, functools.partial(self._take, scope))
 
-        async def noted(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
+    async def _take(self, scope: Scope, given: Json, send: Send) -> None:
+        header = dict(scope["headers"]).get(HEADER.lower().encode(), b"").decode("latin-1")
+        body = self.dialect.to_chat(given)
+        ask = read_ask(body, header, self.settings.defaults, max_choices=self.settings.max_choices)
+        async with admitted(scope, str(ask.body.get("model", "")), ask.rules.way.seconds) as admission:
+            with run_scope.entered(run_scope.Scope(admission.meter)):
+                await self._answer(ask, given, admission, send)
 
+    async def _answer(self, ask: Ask, given: Json, admission: Admission, send: Send) -> None:
+        origin = admission.origin
+        if ask.rules.bare:
+            async with asyncio.timeout(ask.rules.way.seconds):
+                await self._bare(ask, given, origin, send, counted=admission.counted)
+        elif ask.stream:
+            await self._stream(stream_of(self.runner, ask, origin), given, origin.account, send)
+        else:
+            await self._whole(ask, given, origin, send)
+
+    async def _whole(self, ask: Ask, given: Json, origin: Origin, send: Send) -> None:
         try:
-            raw = await read_json_body(scope, receive, limit=self.settings.body_bytes)
-            given = read_json(raw)
-            header = dict(scope["headers"]).get(HEADER.lower().encode(), b"").decode("latin-1")
-            body = self.dialect.to_chat(given)
-            ask = read_ask(body, header, self.settings.defaults, max_choices=self.settings.max_choices)
-            caller = caller_of(scope)
-            account.told["caller"] = caller.name
-            caller.require_model(str(ask.body.get("model", "")))
-            await caller.admit()
-            await unless_gone(self._answer(ask, given, caller, scope, noted), receive)
-        except Disconnected:
-            return
-        except Refused as refused:
-            if begun:
-                account.broken = True
-            else:
-                await refused.send(scope, receive, send)
-        except BrokenOff:
-            account.broken = True  # an answer without an end: the server cuts the connection
-
-    async def _answer(self, ask: Ask, given: Json, caller: Caller, scope: Scope, send: Send) -> None:
-        account = Account.of(scope)
-        meter = Meter(self._budget(ask, caller))
-        origin = _origin(caller, account, scope)
-        try:
-            with run_scope.entered(run_scope.Scope(meter)):
-                if ask.rules.bare:
-                    async with asyncio.timeout(ask.rules.way.seconds):
-                        counted = caller.budget() is not None
-                        await self._bare(ask, given, origin, send, counted=counted)
-                elif ask.stream:
-                    await self._stream(stream_of(self.runner, ask, origin), given, account, send)
-                else:
-                    await self._whole(ask, given, origin, send)
-        except TimeoutError:
-            raise Refused(504, "the time for this request was up before there was an answer") from None
-        except Exception as error:
+            choices = await finished(self.runner.start(ask, origin))
+        except (LowScore, JudgeFailed) as error:
             refused = refusal_for(error)
             if refused is None:
                 raise
-            if isinstance(error, LowScore | JudgeFailed):
-                refused.headers.update(headers_of([self.runner.report(error.run)]))
+            refused.headers.update(headers_of([self.runner.report(error.run)]))
             raise refused from None
-        finally:
-            caller.charge(meter.usage)
-
-    def _budget(self, ask: Ask, caller: Caller) -> Budget:
-        left, seconds = caller.budget() or Budget(), ask.rules.way.seconds
-        limits = [limit for limit in (left.seconds, seconds) if limit is not None]
-        return left.model_copy(update={"seconds": min(limits, default=None)})
-
-    async def _whole(self, ask: Ask, given: Json, origin: Origin, send: Send) -> None:
-        choices = await finished(self.runner.start(ask, origin))
         reports = [choice.report for choice in choices]
         _tell(origin.account, reports)
         await self._send_whole(completion_of(choices), given, origin.account, send, headers_of(reports))
@@ -186,14 +148,3 @@ def _tell(account: Account, reports: list[Json]) -> None:
     account.told["run"] = ",".join(report["status"] for report in reports)
     account.told["attempts"] = ",".join(str(len(report["attempts"])) for report in reports)
     account.told["stop"] = ",".join(str(report["stop"] or "-") for report in reports)
-
-
-def _origin(caller: Caller, account: Account, scope: Scope) -> Origin:
-    if caller.upstream_key is None:
-        return Origin(account)
-    theirs = {
-        name.decode("latin-1"): value.decode("latin-1")
-        for name, value in scope["headers"]
-        if name in (b"openai-organization", b"openai-project")
-    }
-    return Origin(account, caller.upstream_key, theirs)

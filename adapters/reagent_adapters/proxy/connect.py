@@ -57,7 +57,7 @@ def upstream_for(
     found = endpoint_of(spec, key_variable)
     if found is not None:
         endpoint, model = found
-        return HttpUpstream(endpoint, session, model=model, price=price)
+        return HttpUpstream(endpoint, session, log, model=model, price=price)
     if price is not None:
         raise InvalidInput("--price is for addresses; litellm knows the prices of its models")
     return ClientUpstream(client_for(spec), spec, log)

@@ -25,6 +25,8 @@ from reagent_sdk.serving.relay import send_on
 if TYPE_CHECKING:
     from starlette.types import Message, Send
 
+    from reagent_sdk.serving.log import EventLog
+
 _CHAT = "/chat/completions"
 _PROBE = aiohttp.ClientTimeout(total=5)
 
@@ -35,6 +37,7 @@ class HttpUpstream:
     Args:
         endpoint: its address and the server's key for it.
         session: connections; closed by whoever opened it.
+        log: where its failures are told.
         model: name of the one model that all requests go to; None passes the requests' own names on.
         price: US dollars per million prompt and per million completion tokens.
     """
@@ -43,12 +46,14 @@ class HttpUpstream:
         self,
         endpoint: Endpoint,
         session: aiohttp.ClientSession,
+        log: EventLog,
         *,
         model: str | None = None,
         price: Price | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._session = session
+        self._log = log
         self._model = model
         self._price = price
 
@@ -156,12 +161,13 @@ class HttpUpstream:
                 method, self._endpoint.url + path, data=data, headers=headers, allow_redirects=False
             ) as reply:
                 if reply.status != 200:
-                    raise await refused_by(reply, secrets, own_key=origin.key is not None)
+                    refused, told = await refused_by(reply, secrets, own_key=origin.key is not None)
+                    self._log.write("upstream_refused", id=origin.account.request_id, status=reply.status, said=told)
+                    raise refused
                 yield reply
-        except aiohttp.ClientConnectorError:
-            raise unreachable() from None
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            raise broke_off() from None
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self._log.write("upstream_error", id=origin.account.request_id, error=type(error).__name__)
+            raise (unreachable() if isinstance(error, aiohttp.ClientConnectorError) else broke_off()) from None
 
     def _headers(self, origin: Origin | None) -> dict[str, str]:
         headers = {"Accept-Encoding": "identity"}  # what passes by is read for its token counts

@@ -19,8 +19,8 @@ _LONGEST = 1_000
 _RETRY = 2.0
 
 
-async def refused_by(reply: aiohttp.ClientResponse, secrets: Sequence[Secret], *, own_key: bool) -> Refused:
-    """The refusal for a reply of the upstream with a status other than 200.
+async def refused_by(reply: aiohttp.ClientResponse, secrets: Sequence[Secret], *, own_key: bool) -> tuple[Refused, str]:
+    """The refusal for a reply of the upstream with a status other than 200, and what it said, fit for the log.
 
     What concerns the request is passed on with its code and message. What the upstream says about itself is not.
 
@@ -30,7 +30,8 @@ async def refused_by(reply: aiohttp.ClientResponse, secrets: Sequence[Secret], *
         own_key: whether the caller's own key was sent, so that its refusal is the caller's affair.
     """
     body = await error_body(reply)
-    return _refused(reply.status, body, secrets, wait=retry_after(reply.headers), own_key=own_key)
+    refused = _refused(reply.status, body, secrets, wait=retry_after(reply.headers), own_key=own_key)
+    return refused, excerpt(Refusal.read(reply.status, body).message, *secrets)
 
 
 def refused_in_stream(error: Mapping[str, Any], secrets: Sequence[Secret]) -> Refused:

@@ -17,11 +17,14 @@ from reagent_sdk.loop import CritiqueLoop
 from reagent_sdk.record import RunLog, append_safely
 from reagent_sdk.run import Run
 from reagent_sdk.scope import Observer
+from reagent_sdk.secrets import excerpt
 from reagent_sdk.usage import Usage
+from reagent_sdk.verdict import VerdictStatus
 
 if TYPE_CHECKING:
     from reagent_adapters.proxy.metrics import RunMetrics
     from reagent_sdk.judges.base import Judge
+    from reagent_sdk.serving.log import EventLog
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Runner:
         upstream: what drafts and revises.
         judge: what judges.
         metrics: where runs are counted.
+        log: where failures of the judge are told.
         record: where runs are kept, contents and all; None to keep none.
         analysis: whether reports show the judge's analyses.
     """
@@ -56,6 +60,7 @@ class Runner:
     upstream: Upstream
     judge: Judge
     metrics: RunMetrics
+    log: EventLog
     record: RunLog | None = None
     analysis: bool = False
 
@@ -103,6 +108,9 @@ class Runner:
 
     async def _keep(self, run: Run) -> None:
         self.metrics.count(run, judged_usage(run))
+        for attempt in run.attempts:
+            if attempt.verdict is not None and attempt.verdict.status is VerdictStatus.UNAVAILABLE:
+                self.log.write("judge_unavailable", run=run.id, said=excerpt(attempt.verdict.reason))
         if self.record is not None:
             await append_safely(self.record, run)
 

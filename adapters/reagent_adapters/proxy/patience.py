@@ -26,6 +26,9 @@ class PatientJudge:
         failures: how many in a row are too many.
         rest: seconds in which it is not asked then.
         clock: seconds, for tests.
+
+    Attributes:
+        known_down: set it while somebody knows that the judge cannot be reached: it is not asked then.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class PatientJudge:
         self._clock = clock
         self._failures = 0
         self._again_at = 0.0
+        self.known_down = False
 
     @property
     def name(self) -> str:
@@ -61,7 +65,11 @@ class PatientJudge:
     @property
     def resting(self) -> bool:
         """Whether it is left alone now."""
-        return self._failures >= self._limit and self._clock() < self._again_at
+        return self.known_down or (self._failures >= self._limit and self._clock() < self._again_at)
+
+    def found_up(self) -> None:
+        """Tells that the judge can be reached: what failed before is forgotten."""
+        self.known_down, self._failures = False, 0
 
     async def judge(self, task: Task, trajectory: Trajectory) -> Verdict:
         """The judge's verdict, or one that says that there was none in time.

@@ -50,13 +50,12 @@ class Watch:
         self._log = log
         self._interval = interval
         self._up = asyncio.Event()
-        self._found_down = False
         self.upstream_state = "unknown"
 
     @property
     def judge_state(self) -> str:
         """Whether the judge can be reached."""
-        return "down" if self._found_down or self._judge.resting else "up"
+        return "down" if self._judge.resting else "up"
 
     async def ready(self) -> None:
         """Waits until the upstream was reached."""
@@ -67,7 +66,7 @@ class Watch:
         told: tuple[str, str] | None = None
         while True:
             why, answers = await self._upstream.reachable(), [await self._answers(one) for one in self._servers]
-            self._found_down = bool(answers) and not any(answers)  # one of several may stand in for the others
+            self._tell_judge(down=bool(answers) and not any(answers))  # one of several may stand in for the others
             self.upstream_state = "down" if why else "up"
             if not why:
                 self._up.set()
@@ -76,6 +75,11 @@ class Watch:
                 told = state
                 self._log.write("reachable", upstream=state[0], judge=state[1], why=why or None)
             await asyncio.sleep(self._interval)
+
+    def _tell_judge(self, *, down: bool) -> None:
+        if self._judge.known_down and not down:
+            self._judge.found_up()
+        self._judge.known_down = down
 
     async def _answers(self, address: str) -> bool:
         try:

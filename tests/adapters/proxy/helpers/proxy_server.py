@@ -52,13 +52,20 @@ def answering(body: dict[str, Any]) -> Reply:
 
 
 class Proxy:
-    """A proxy that runs; `url` is its base URL."""
+    """A proxy that runs; `url` is its base URL. A process also has what it announced."""
 
-    def __init__(self, url: str, log: Callable[[], str]) -> None:
+    def __init__(self, url: str, log: Callable[[], str], process: subprocess.Popen[str] | None = None) -> None:
         self.url = url
+        self.told: dict[str, Any] = {}
+        self._process = process
         self.root = url.removesuffix("/v1")
         self.log = log
         self.http = httpx.Client(timeout=60, trust_env=False)
+
+    @property
+    def process(self) -> subprocess.Popen[str]:
+        assert self._process is not None
+        return self._process
 
     def ask(self, content: Any = "How many bolts?", *, headers: dict[str, str] | None = None, **fields: Any) -> Any:
         messages = content if isinstance(content, list) else [{"role": "user", "content": content}]
@@ -134,8 +141,8 @@ def proxy_thread(
 
 
 @contextmanager
-def proxy_process(*words: str, **environment: str) -> Iterator[tuple[Proxy, dict[str, Any], subprocess.Popen[str]]]:
-    """`reagent proxy` as users start it: with what it announced, and its process."""
+def proxy_process(*words: str, **environment: str) -> Iterator[Proxy]:
+    """`reagent proxy` as users start it."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("REAGENT_")}
     process = subprocess.Popen(
         [sys.executable, "-m", "reagent_sdk", "proxy", "--port", "0", "--json", *words],
@@ -153,8 +160,9 @@ def proxy_process(*words: str, **environment: str) -> Iterator[tuple[Proxy, dict
         said = process.stdout.readline()
         assert said, "".join(lines)
         told = json.loads(said)
-        proxy = Proxy(told["url"], lambda: "".join(lines))
-        yield proxy, told, process
+        proxy = Proxy(told["url"], lambda: "".join(lines), process)
+        proxy.told = told
+        yield proxy
         proxy.http.close()
     finally:
         if process.poll() is None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 ToolResult = ToolMessage | Command[Any]
 
 
-class CritiqueMiddleware(AgentMiddleware[CritiqueState, Any, Any], Closing):
+class CritiqueMiddleware(AgentMiddleware[CritiqueState, Any], Closing):
     """Judges what an agent did before the agent may end, has it revise, and ends with the best answer.
 
         agent = create_agent(model, tools, middleware=[CritiqueMiddleware(judge="local")])

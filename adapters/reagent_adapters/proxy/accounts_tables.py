@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
+
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.usage import Usage
 
@@ -72,6 +74,12 @@ class Spent:
         return self.usage.priced_usd + self.usage.unpriced_calls * (if_unpriced or 0.0)
 
 
+def _locked(error: BaseException) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+
+
+# SQLite does not wait for others that switch a new database to WAL at the same time.
+@retry(retry=retry_if_exception(_locked), stop=stop_after_delay(_WAIT), wait=wait_random(0.001, 0.05), reraise=True)
 def open_database(path: Path | None) -> sqlite3.Connection:
     """Opens a ledger, making it when it is not there.
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 from reagent_adapters.proxy.accounts_limits import Limits
@@ -46,7 +46,7 @@ def usages(most_calls: int = 5) -> st.SearchStrategy[Usage]:
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), usages()), max_size=12), st.randoms())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_sums_are_exact_and_do_not_depend_on_the_order(used: list[tuple[str, Usage]], random: object) -> None:
     first, second = Ledger(), Ledger()
     for name, usage in used:
@@ -134,7 +134,9 @@ class Interleaved(RuleBasedStateMachine):
 
 
 TestInterleaved = Interleaved.TestCase
-TestInterleaved.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestInterleaved.settings = settings(
+    max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 def test_a_restart_loses_nothing_and_frees_nothing(tmp_path: Path) -> None:
@@ -254,7 +256,7 @@ def test_threads_share_one_budget(tmp_path: Path) -> None:
 
 
 _PROCESS = """
-import sys
+import sys, time
 from pathlib import Path
 from reagent_adapters.proxy.accounts_limits import Limits
 from reagent_adapters.proxy.accounts_room import BudgetUsedUp
@@ -269,6 +271,7 @@ while True:
         grant = ledger.reserve("k", Limits(calls=300), 2)
     except BudgetUsedUp as error:
         if error.for_now:
+            time.sleep(0.001)
             continue
         break
     made += grant.calls
@@ -302,6 +305,26 @@ def test_processes_share_one_budget(tmp_path: Path) -> None:
     assert sum(made) == 300 == ledger.spent("k").usage.calls
     assert ledger.spent("k").held == 0
     ledger.close()
+
+
+def test_a_new_ledger_can_be_opened_by_many_at_once(tmp_path: Path) -> None:
+    failed: list[Exception] = []
+
+    def open_it(path: Path, start: threading.Barrier) -> None:
+        start.wait()
+        try:
+            Ledger(path).close()
+        except InvalidInput as error:
+            failed.append(error)
+
+    for number in range(30):
+        start = threading.Barrier(4)
+        threads = [threading.Thread(target=open_it, args=(tmp_path / f"{number}.db", start)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not failed
 
 
 def test_what_cannot_be_written_now_is_written_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

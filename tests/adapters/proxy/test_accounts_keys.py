@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from reagent_adapters.proxy.accounts_book import KeyBook
 from reagent_adapters.proxy.accounts_limits import Limits
@@ -197,6 +197,7 @@ def entry(name: str, *keys: str, **limits: Any) -> KeyEntry:
     return KeyEntry(name=name, digests=tuple(hashlib.sha256(key.encode()).digest() for key in keys), **limits)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.binary(min_size=1, max_size=20), min_size=1, max_size=8, unique=True), st.binary(max_size=20))
 def test_a_key_finds_its_own_entry_and_nothing_else_does(keys: list[bytes], stranger: bytes) -> None:
     entries = [KeyEntry(name=f"n{i}", digests=(hashlib.sha256(key).digest(),)) for i, key in enumerate(keys)]
@@ -277,6 +278,7 @@ def test_a_missing_file_is_an_error_at_the_start(tmp_path: Path) -> None:
         KeyBook.from_file(tmp_path / "keys.toml")
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(max_size=10))
 def test_without_a_list_every_model_is_allowed(model: str) -> None:
     assert Limits().allows(model)

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from reagent_adapters.proxy.responses import from_chat, to_chat
 
@@ -319,7 +319,7 @@ near_misses = st.builds(lambda kind, rest: {"type": kind, **rest}, kinds, st.dic
 
 
 @given(st.dictionaries(fields, any_json | near_misses | st.lists(near_misses, max_size=3), max_size=5))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_is_sent_is_translated_or_refused(body: Json) -> None:
     try:
         json.dumps(to_chat(body))
@@ -451,7 +451,7 @@ def turns(draw: st.DrawFn) -> list[Json]:
 
 
 @given(st.lists(turns(), max_size=4), words)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_conversation_survives_the_way_through_responses(conversation: list[list[Json]], question: str) -> None:
     items: list[Json] = [{"role": "user", "content": question}]
     expected: list[Json] = [{"role": "user", "content": question}]

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from reagent_adapters.proxy.responses import as_events, from_chat
 from reagent_adapters.proxy.responses_dialect import ResponsesDialect
@@ -283,7 +283,7 @@ parts = st.fixed_dictionaries(
 
 
 @given(parts, st.sampled_from(["stop", "length", "tool_calls"]), st.integers(1, 7))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_stream_ends_as_the_whole_answer_would(message: Json, finish: str, size: int) -> None:
     message = {key: value for key, value in message.items() if value}
     calls = message.pop("tool_calls", [])

@@ -218,7 +218,7 @@ def test_format_attacks_are_stopped_on_real_trajectories(shared_data: Path) -> N
 def test_no_control_token_of_a_real_tokenizer_stands_in_an_attacked_record() -> None:
     client = Embedded(models.pull("smollm2-135m-instruct", report=lambda line: None))
     engine = client.engine
-    with httpx.Client(base_url=engine.base_url.removesuffix("/v1"), timeout=60) as http:
+    with httpx.Client(base_url=engine.base_url.removesuffix("/v1"), timeout=240) as http:
         http.headers["Authorization"] = f"Bearer {engine.api_key}"
 
         def tokens(text: str, special: bool) -> list[int]:

@@ -239,16 +239,16 @@ def test_it_goes_on_after_sigkill(tmp_path: Path) -> None:
         asked.append(None)
         if len(asked) == 13:
             stuck.set()
-            killed.wait(60)
+            killed.wait(240)
         return sharp_judge(body)
 
     words = ["calibrate", str(file), "--concurrency", "1", "--bootstrap", "20", "--json"]
     with ChatServer(stalls) as server:
         command = [sys.executable, "-m", "reagent_sdk", *words, "--judge", server.base_url]
         first = subprocess.Popen(command, cwd=tmp_path, env={**os.environ}, stderr=subprocess.PIPE)
-        assert stuck.wait(120)
+        assert stuck.wait(240)
         first.send_signal(signal.SIGKILL)
-        first.communicate(timeout=60)
+        first.communicate(timeout=240)
         killed.set()
         assert not (tmp_path / "judge-calibration.json").exists()
         second = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240)

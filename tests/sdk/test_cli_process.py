@@ -62,7 +62,7 @@ def start(environment: dict[str, str]) -> Start:
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=240)
     return process.returncode, out, err
 
 
@@ -81,7 +81,7 @@ def on_a_terminal(start: Start, *words: str) -> tuple[int, str]:
             break
         shown += piece
     os.close(leader)
-    return process.wait(timeout=60), shown.decode()
+    return process.wait(timeout=240), shown.decode()
 
 
 def test_everything_end_to_end(start: Start, server: ChatServer, tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_a_reader_that_goes_away_is_no_error(start: Start, home: Path, server: C
     assert process.stderr is not None
     assert process.stderr.read() == ""
     process.stderr.close()
-    process.wait(timeout=60)
+    process.wait(timeout=240)
 
 
 @pytest.mark.real_model

@@ -102,7 +102,7 @@ def test_queries_without_a_match_find_nothing(corpus: CorpusSearch, query: str) 
 @example("fox " * 10_000)
 @example("東" * 5_000)
 @example(" ".join(map(str, range(5_000))))
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_any_text_is_a_query(corpus: CorpusSearch, query: str) -> None:
     hits = corpus.find(query, 20)
     assert len(hits) <= len(ROWS)

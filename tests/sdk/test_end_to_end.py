@@ -46,7 +46,7 @@ def server_url(smollm: Path) -> Iterator[str]:
         assert process.stdout is not None
         yield process.stdout.readline().strip() + "/v1"
         process.stdin.close()
-        process.wait(timeout=30)
+        process.wait(timeout=240)
 
 
 def check(run: Run, model: str) -> None:

@@ -74,7 +74,7 @@ def test_reagent_score_uses_it(served: JudgeServer, tmp_path: Path) -> None:
     records.write_text(json.dumps({"question": "What is 2 + 2?", "answer": "5"}) + "\n")
     environment = {**os.environ, "REAGENT_JUDGE": served.url, "REAGENT_API_KEY": KEY, "REAGENT_HOME": str(tmp_path)}
     command = [sys.executable, "-m", "reagent_sdk", "score", str(records)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=True)
     assert json.loads(done.stdout)["verdict"]["status"] == "scored"
 
 

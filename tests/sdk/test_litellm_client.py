@@ -367,6 +367,6 @@ with ChatServer() as server:
 print(reply.text)
 """
     done = subprocess.run(
-        [sys.executable, "-W", strictness, "-c", program], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-W", strictness, "-c", program], capture_output=True, text=True, check=False, timeout=240
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "ok\n", "")

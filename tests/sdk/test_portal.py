@@ -111,7 +111,7 @@ def test_a_script_that_never_closes_exits_cleanly(stuck: bool) -> None:
         [sys.executable, "-X", "dev", "-c", SCRIPT.replace("{stuck}", str(stuck))],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=240,
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "a\n", "")

@@ -35,7 +35,7 @@ class JudgeServer:
             env={**kept, "SERVE_KEY": KEY, **environment},
         )
         self.log: list[str] = []
-        self.http = httpx.Client(timeout=120, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
+        self.http = httpx.Client(timeout=240, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
         self._listening = threading.Event()
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
@@ -51,7 +51,7 @@ class JudgeServer:
 
     @property
     def url(self) -> str:
-        assert self._listening.wait(60)
+        assert self._listening.wait(240)
         found = re.search(r"listening url=(\S+)", "\n".join(self.log))
         assert found, self.log
         return found[1]
@@ -83,8 +83,8 @@ class JudgeServer:
 
     def ended(self) -> int:
         """Waits for the end of the process and its log; returns its exit code."""
-        code = self.process.wait(60)
-        self._reader.join(60)
+        code = self.process.wait(240)
+        self._reader.join(240)
         return code
 
     def tell(self, number: signal.Signals) -> None:
@@ -106,7 +106,7 @@ def judge_server(*words: str, **environment: str) -> Iterator[JudgeServer]:
         server.http.close()
 
 
-def until(holds: Callable[[], Any], seconds: float = 30.0) -> Any:
+def until(holds: Callable[[], Any], seconds: float = 120.0) -> Any:
     """Waits until something holds; fails when it never does."""
     deadline = time.monotonic() + seconds
     while not (result := holds()):

@@ -47,7 +47,7 @@ class SearchServer:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._started.result(30)
+        self._started.result(120)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -150,6 +150,6 @@ def test_a_key_with_a_budget_at_the_running_proxy(tmp_path: Path) -> None:
             with pytest.raises(openai.RateLimitError) as caught:
                 client.responses.create(model="test-model", input="q")
             assert caught.value.code == "insufficient_quota"
-            until(lambda proxy=proxy: "caller=team-a" in proxy.log())  # type: ignore[misc]
+            until(lambda proxy=proxy: "caller=team-a" in proxy.log())
             assert key not in proxy.log()
             assert digest not in proxy.log()

@@ -108,8 +108,8 @@ class ScriptedLLM(MockFunctionCallingLLM):
 def parts(reply: ChatResponse) -> list[ChatResponse]:
     """A reply as a stream gives it: the text so far, and the usage with the last part."""
     words = (reply.message.content or "").split(" ")
-    if len(words) == 1:
-        return [reply]
+    if len(words) == 1:  # one part, which may be calls or blocks without text
+        return [reply.model_copy(update={"delta": words[0]})]
     deltas = [words[0], *(f" {word}" for word in words[1:])]
     texts = ["".join(deltas[: end + 1]) for end in range(len(deltas))]
     made = [

@@ -17,12 +17,14 @@ from llama_index.core.agent.workflow import (
     AgentOutput,
     AgentStream,
     AgentWorkflow,
+    CodeActAgent,
     FunctionAgent,
     ReActAgent,
     ToolCallResult,
 )
 from llama_index.core.base.llms.types import ChatMessage, ThinkingBlock
 from llama_index.core.memory import BaseMemory, ChatMemoryBuffer, Memory
+from llama_index.core.tools import FunctionTool
 from llama_index.core.workflow import Context, Event, HumanResponseEvent, InputRequiredEvent, StopEvent
 from pydantic import BaseModel
 from reagent_adapters import llama_index, versions
@@ -57,6 +59,7 @@ pytestmark = [  # LlamaIndex looks at all attributes of its agents, which are py
     pytest.mark.filterwarnings("ignore:is_running called from within a step:DeprecationWarning"),
 ]
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5}
+ONCE = Policy(rounds=0)
 BETTER = ((0.2, "Check the sum."), 0.9)
 WORSE = ((0.6, "Check the sum."), 0.1)
 
@@ -155,7 +158,7 @@ def test_memory_holds_the_question_and_the_chosen_attempt_alone(
         assert await texts(memory) == [*kept, *used, ("assistant", answer)]
         await agent.run("What did I ask?", memory=memory)
         if isinstance(memory, Memory):
-            await memory.sql_store._async_engine.dispose()  # type: ignore[union-attr] # it does not close itself
+            await memory.sql_store._async_engine.dispose()  # type: ignore[attr-defined] # it does not close itself
 
     run(work())
     assert [text for _, text in llm.seen[1]] == ["Hi", "Hello", "What is 1 + 2?"]
@@ -311,6 +314,53 @@ def test_handoffs_between_agents_are_seen() -> None:
     ]
     assert draft.messages[0].tool_calls is not None
     assert '"to_agent": "adder"' in draft.messages[0].tool_calls[0].arguments_text
+
+
+def test_a_code_agent_shows_its_code_and_what_it_gave() -> None:
+    async def execute(code: str) -> str:
+        return f"ran {code}"
+
+    llm, judge = ScriptedLLM(["<execute>\nprint(2 + 3)\n</execute>", "Five"]), ScriptedJudge([1.0])
+
+    async def work() -> None:
+        coder = CodeActAgent(code_execute_fn=execute, llm=llm, tools=[])
+        assert str(await CritiqueAgent(coder, judge=judge, policy=ONCE).run("2 + 3?")) == "Five"
+
+    run(work())
+    call, result, answer = judge.seen[0][1].messages
+    assert call.tool_calls is not None
+    assert call.tool_calls[0].arguments_text == '{"code": "print(2 + 3)"}'
+    assert (result.text, answer.text) == ("ran print(2 + 3)", "Five")
+
+
+def test_a_tool_may_give_the_answer() -> None:
+    llm, judge = ScriptedLLM([calls(("add", {"a": 2, "b": 3}))]), ScriptedJudge([1.0])
+
+    async def work() -> None:
+        direct = FunctionAgent(llm=llm, tools=[FunctionTool.from_defaults(add, return_direct=True)])
+        assert str(await CritiqueAgent(direct, judge=judge, policy=ONCE).run("2 + 3?")) == "5"
+
+    run(work())
+    assert [(message.role, message.text) for message in judge.seen[0][1].messages] == [
+        ("assistant", ""),
+        ("tool", "5"),
+        ("assistant", "5"),
+    ]
+
+
+@feature(NAME, "budget")
+def test_time_that_runs_out_stops_the_agent() -> None:
+    async def work() -> None:
+        hang = Hang()
+        llm = ScriptedLLM(["Four", hang])
+        agent = CritiqueAgent(agent_of(llm), judge=ScriptedJudge(BETTER), budget=Budget(seconds=1))
+        handler = agent.run("2 + 2?")
+        assert str(await handler) == "Four"
+        assert hang.cancelled.is_set()
+        assert handler.run is not None
+        assert handler.run.stop is StopReason.BUDGET
+
+    run(work())
 
 
 @feature(NAME, "budget")

@@ -19,10 +19,16 @@ def missing(path: Path) -> list[str]:
     named = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            named |= {alias.name.partition(".")[0] for alias in node.names}
+            named |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            named.add(node.module.partition(".")[0])
-    return sorted(name for name in named if find_spec(name) is None)
+            named.add(node.module)
+    return sorted(name for name in named if not name.startswith("reagent_") and not found(name))
+
+
+def found(name: str) -> bool:
+    """Whether a module, with the packages around it, is installed."""
+    packages = name.split(".")
+    return all(find_spec(".".join(packages[: depth + 1])) is not None for depth in range(min(2, len(packages))))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=[path.stem for path in EXAMPLES])

@@ -1,4 +1,7 @@
-"""An AG2 agent guesses a price; the judge notices, and the agent looks it up. Runs offline with AG2's scripted model."""
+"""An AG2 agent guesses a price; the judge notices, and the agent looks it up.
+
+Runs offline: AG2 ships a scripted model.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A Google ADK agent guesses a price; the judge notices, and the agent looks it up. Runs offline with a scripted model."""
+"""A Google ADK agent guesses a price; the judge notices, and the agent looks it up.
+
+Runs offline.
+"""
 
 from __future__ import annotations
 

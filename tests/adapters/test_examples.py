@@ -26,9 +26,11 @@ def missing(path: Path) -> list[str]:
 
 
 def found(name: str) -> bool:
-    """Whether a module, with the packages around it, is installed."""
-    packages = name.split(".")
-    return all(find_spec(".".join(packages[: depth + 1])) is not None for depth in range(min(2, len(packages))))
+    """Whether a module's package is installed; in a namespace that several share, such as google, its own part of it."""
+    top, *rest = name.split(".")
+    spec = find_spec(top)
+    shared = spec is not None and spec.origin is None and rest
+    return find_spec(f"{top}.{rest[0]}") is not None if shared else spec is not None
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=[path.stem for path in EXAMPLES])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any
 
+import anyio
 import pytest
 
 pytest.importorskip("llama_index.core")
@@ -22,7 +23,7 @@ from llama_index.core.agent.workflow import (
     ReActAgent,
     ToolCallResult,
 )
-from llama_index.core.base.llms.types import ChatMessage, ThinkingBlock
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ThinkingBlock
 from llama_index.core.memory import BaseMemory, ChatMemoryBuffer, Memory
 from llama_index.core.tools import FunctionTool
 from llama_index.core.workflow import Context, Event, HumanResponseEvent, InputRequiredEvent, StopEvent
@@ -400,7 +401,7 @@ def hanging(where: str) -> tuple[CritiqueAgent, Hang]:
 
 @feature(NAME, "cancellation")
 @pytest.mark.parametrize("where", ["agent", "judge"])
-@pytest.mark.parametrize("how", ["await", "stream", "cancel_run"])
+@pytest.mark.parametrize("how", ["await", "stream", "scope", "cancel_run"])
 def test_cancelling_the_caller_stops_the_agent_and_the_judge(where: str, how: str) -> None:
     async def work() -> None:
         agent, hang = hanging(where)
@@ -410,18 +411,29 @@ def test_cancelling_the_caller_stops_the_agent_and_the_judge(where: str, how: st
         async def awaited() -> Any:
             return await handler
 
-        caller = asyncio.ensure_future(streamed(handler) if how == "stream" else awaited())
+        scope = anyio.CancelScope()
+
+        async def in_scope() -> None:
+            with scope:
+                await handler
+            assert scope.cancelled_caught
+            raise asyncio.CancelledError
+
+        works = {"stream": streamed(handler), "scope": in_scope()}
+        caller = asyncio.ensure_future(works.pop(how, None) or awaited())
+        for unused in works.values():
+            unused.close()
         await hang.asked.wait()
         if how == "cancel_run":
             await handler.cancel_run()
             with pytest.raises(WorkflowCancelledByUser):
                 await caller
         else:
-            caller.cancel()
+            (scope if how == "scope" else caller).cancel()
             with pytest.raises(asyncio.CancelledError):
                 await caller
-        await hang.cancelled.wait()
-        await asyncio.wait([handler._task])
+        assert hang.cancelled.is_set()
+        assert handler.is_done()
         assert await texts(memory) == [("user", "What is 2 + 3?")]
 
     run(work())
@@ -512,6 +524,31 @@ def test_a_question_to_a_human_leaves_at_once_and_its_answer_arrives() -> None:
 
     run(work())
     assert judge.seen[0][1].messages[1].text == "yes"
+
+
+def test_runs_at_the_same_time_do_not_mix() -> None:
+    class Echo(ScriptedLLM):
+        def _reply(self, messages: Sequence[ChatMessage]) -> ChatResponse:
+            question = messages[0].content or ""
+            text = f"{question}: {'better' if len(messages) > 1 else 'draft'}"
+            return ChatResponse(message=ChatMessage(role="assistant", content=text), raw={"usage": USAGE})
+
+    async def judge(task: Task, trajectory: Trajectory) -> tuple[float, str]:
+        await asyncio.sleep(0)
+        return (0.9, "") if "better" in trajectory.answer else (0.1, f"Mend {task.question}.")
+
+    async def work() -> None:
+        agent = CritiqueAgent(agent_of(Echo([])), judge=judge, budget=Budget(calls=4))
+        memories = [buffer() for _ in range(8)]
+        handlers = [agent.run(f"Q{index}", memory=memory) for index, memory in enumerate(memories)]
+        outputs = await asyncio.gather(*handlers)
+        for index, (memory, handler, output) in enumerate(zip(memories, handlers, outputs, strict=True)):
+            assert str(output) == f"Q{index}: better"
+            assert await texts(memory) == [("user", f"Q{index}"), ("assistant", f"Q{index}: better")]
+            assert handler.run is not None
+            assert (handler.run.usage.calls, handler.run.usage.prompt_tokens) == (4, 20)
+
+    run(work())
 
 
 def test_a_model_without_callbacks_counts_as_one_call() -> None:

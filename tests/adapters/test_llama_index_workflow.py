@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("llama_index.core")
 
+from llama_index.core import Settings
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.workflow import Context, Event, StartEvent, StopEvent, Workflow, step
 from reagent_adapters.llama_index import AttemptStarted, CritiqueFinished, CritiqueHandler, CritiqueWorkflow, DraftEvent
@@ -200,6 +201,30 @@ def test_a_failed_judge_leaves_the_draft() -> None:
         return handler
 
     assert run(work()).run.status is RunStatus.UNJUDGED
+
+
+def test_the_default_model_is_counted_and_long_containers_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Long(list[Any]):
+        def __iter__(self) -> Any:
+            raise AssertionError("an index may be long")
+
+    class Hidden(Workflow):
+        nodes = Long()
+
+        @step
+        async def answer(self, ev: StartEvent) -> StopEvent:
+            return StopEvent(result=(await Settings.llm.achat([ChatMessage("One"), ChatMessage("Two")])).message)
+
+    async def work() -> None:
+        monkeypatch.setattr(Settings, "_llm", ScriptedLLM(["Five"], {"prompt_tokens": 10, "completion_tokens": 5}))
+        inner = Hidden()
+        inner.nodes = Long([0] * 1000)
+        handler = CritiqueWorkflow(inner, judge=ScriptedJudge([1.0]), policy=Policy(rounds=0)).run(question="2 + 3?")
+        assert (await handler).content == "Five"
+        assert handler.run is not None
+        assert (handler.run.usage.calls, handler.run.usage.prompt_tokens) == (2, 10)
+
+    run(work())
 
 
 def test_a_stop_event_of_ones_own_is_the_result() -> None:

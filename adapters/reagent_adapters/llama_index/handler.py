@@ -63,7 +63,7 @@ class CritiqueHandler(Awaitable[R], Generic[R]):
             while (event := await self._events.get()) is not None:
                 yield event
         except asyncio.CancelledError:
-            self._task.cancel()
+            await self._abandon()
             raise
         self._streamed = True
 
@@ -110,11 +110,18 @@ class CritiqueHandler(Awaitable[R], Generic[R]):
 
     async def _result(self) -> R:
         try:
-            return await self._task
+            return await asyncio.shield(self._task)  # whoever is cancelled again and again must not disturb the ending
         except asyncio.CancelledError:
             if self._stopped:
                 raise WorkflowCancelledByUser("the run was cancelled") from None
+            await self._abandon()
             raise
+
+    async def _abandon(self) -> None:
+        """Cancels the run for a caller who was cancelled, and waits until agent and judge have stopped."""
+        self._task.cancel()
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([self._task])
 
     def _close(self, task: asyncio.Task[R]) -> None:
         if not task.cancelled() and task.exception() is None:

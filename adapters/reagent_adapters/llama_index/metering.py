@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
 
+from llama_index.core import Settings
 from llama_index.core.base.llms.base import BaseLLM
 from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload
 from llama_index.core.callbacks.base_handler import BaseCallbackHandler
@@ -14,6 +16,10 @@ from llama_index.core.callbacks.token_counting import get_tokens_from_response
 from reagent_adapters.critique import admit, charge, counted
 from reagent_sdk import scope
 from reagent_sdk.usage import Usage
+
+_FRAMEWORK = ("llama_index.", "workflows.")
+_LONGEST_CONTAINER = 50
+_MOST_OBJECTS = 2_000
 
 _under_way: ContextVar[dict[str, Any] | None] = ContextVar("reagent_llama_index_call", default=None)
 
@@ -71,8 +77,8 @@ _METER = CallMeter()
 
 
 def metered(root: object) -> None:
-    """Hangs the meter on every model that is found in an agent, a workflow or a query engine."""
-    for model in _models(root):
+    """Hangs the meter on the models found in an agent, a workflow or a query engine, and on the default one."""
+    for model in _models([root, getattr(Settings, "_llm", None)]):  # the public name would make one
         manager = getattr(model, "callback_manager", None)
         if not isinstance(manager, CallbackManager):
             manager = CallbackManager()
@@ -89,17 +95,20 @@ def charged(before: Usage) -> Usage:
     return meter.usage - before
 
 
-def _models(root: object) -> Iterator[BaseLLM]:
-    """Models among the attributes of an object, of LlamaIndex objects in them, and in their lists and dicts."""
-    waiting, seen = [root], {id(root)}
-    while waiting:
-        for value in _parts(waiting.pop()):
+def _models(root: list[Any]) -> Iterator[BaseLLM]:
+    """Models in a container, in objects of LlamaIndex or derived from it, and in containers of theirs."""
+    waiting: deque[Any] = deque([root])
+    seen = {id(root)}
+    while waiting and len(seen) < _MOST_OBJECTS:
+        for value in _parts(waiting.popleft()):
             if id(value) in seen:
                 continue
             seen.add(id(value))
             if isinstance(value, BaseLLM):
                 yield value
-            elif isinstance(value, dict | list | tuple) or type(value).__module__.startswith("llama_index."):
+            elif isinstance(value, dict | list | tuple):
+                waiting += [value] if len(value) <= _LONGEST_CONTAINER else []  # an index keeps its nodes in long ones
+            elif any(base.__module__.startswith(_FRAMEWORK) for base in type(value).__mro__):
                 waiting.append(value)
 
 

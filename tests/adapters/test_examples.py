@@ -17,7 +17,7 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 def missing(path: Path) -> list[str]:
     """Packages that an example imports at its top and that this environment does not have."""
     named = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.Import):
             named |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -26,7 +26,7 @@ def missing(path: Path) -> list[str]:
 
 
 def found(name: str) -> bool:
-    """Whether a module's package is installed; in a namespace that several share, such as google, its own part of it."""
+    """Whether a module's package is installed; in a namespace such as google, which several share, its part of it."""
     top, *rest = name.split(".")
     spec = find_spec(top)
     shared = spec is not None and spec.origin is None and rest

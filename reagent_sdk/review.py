@@ -16,8 +16,9 @@ from reagent_sdk.budget import Budget, Meter
 from reagent_sdk.decisions import choose, explain, needs_verdict, reason_to_stop, status_of
 from reagent_sdk.errors import BudgetExceeded, InvalidInput, JudgeFailed, LowScore
 from reagent_sdk.events import AttemptJudged, AttemptSolved, Event, RunFinished, Stage
-from reagent_sdk.judges.base import Judge, caveat_of, heard
+from reagent_sdk.judges.base import Judge, heard
 from reagent_sdk.marks import marks_for
+from reagent_sdk.notes import standing_notes
 from reagent_sdk.policy import Policy
 from reagent_sdk.record import RunLog, append_safely
 from reagent_sdk.run import Attempt, Run, RunStatus, StopReason
@@ -93,7 +94,7 @@ class Review:
         review._id, review._started_at = run.id, run.started_at
         review._attempts = list(run.attempts)
         review._outputs = [None] * len(run.attempts)
-        review._notes = [note for note in run.notes if note not in review._standing_notes()]
+        review._notes = [note for note in run.notes if note not in review._standing()]
         return review
 
     @property
@@ -190,7 +191,7 @@ class Review:
             judge=self._judge.name,
             usage=self.meter.usage,
             seconds=self.meter.elapsed,
-            notes=(*self._standing_notes(), *self._notes),
+            notes=(*self._standing(), *self._notes),
         )
         return run.model_copy(update={"why": explain(run)})
 
@@ -240,11 +241,5 @@ class Review:
         calls = 2 if needs_verdict(self.count, self.policy) else 1
         return StopReason.BUDGET if self.meter.exhausted(calls) else None
 
-    def _standing_notes(self) -> list[str]:
-        notes = [note for note in (caveat_of(self._judge),) if note]
-        ungated = self.policy.accept == "gate" and self._marks.accept is None and self._marks.revise_below is None
-        if ungated and self.policy.keep == "best" and self.policy.rounds:
-            notes.append("the judge ships no accept gate, so drafts are revised whatever their score")
-        if self.meter.budget.usd is not None and self.meter.usage.unpriced_calls:
-            notes.append(f"{self.meter.usage.unpriced_calls} calls have no known price; the usd budget ignores them")
-        return notes
+    def _standing(self) -> list[str]:
+        return standing_notes(self._judge, self.policy, self._marks, self.meter)

@@ -35,6 +35,7 @@ class FileSaver(InMemorySaver):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
+        self._lock = threading.Lock()
         if path.exists():
             stored, written, blobs = self.serde.loads_typed(("msgpack", path.read_bytes()))
             for thread, space, name, checkpoint, metadata, parent in stored:
@@ -45,13 +46,15 @@ class FileSaver(InMemorySaver):
                 self.blobs[tuple(key)] = tuple(value)  # type: ignore[index]
 
     def put(self, *args: Any, **kwargs: Any) -> Any:
-        done = super().put(*args, **kwargs)
-        self._save()
+        with self._lock:
+            done = super().put(*args, **kwargs)
+            self._save()
         return done
 
     def put_writes(self, *args: Any, **kwargs: Any) -> None:
-        super().put_writes(*args, **kwargs)
-        self._save()
+        with self._lock:
+            super().put_writes(*args, **kwargs)
+            self._save()
 
     def _save(self) -> None:
         stored = [

@@ -14,7 +14,7 @@ from langchain_core.runnables.base import RunnableBindingBase
 from langgraph.pregel import Pregel
 
 from reagent_adapters.langchain.inputs import core
-from reagent_adapters.langchain.quiet import quiet, with_handler
+from reagent_adapters.langchain.quiet import quiet, surrounded_by, with_handler
 
 
 class Given(NamedTuple):
@@ -46,6 +46,10 @@ class Calls:
         """One call. Nothing of it appears in any stream around it; `handler` hears all calls inside."""
         config = quiet(self.config)
         config["callbacks"] = with_handler(config.get("callbacks"), handler)
+        with surrounded_by(None):
+            return await self._call(given, config)
+
+    async def _call(self, given: Any, config: RunnableConfig) -> Given:
         if not self.streaming:
             if self.blocking:
                 call = partial(self.bound.invoke, given, config, **self.kwargs)

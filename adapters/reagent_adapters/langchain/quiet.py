@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager, Callbacks
@@ -28,6 +30,19 @@ def quiet(config: RunnableConfig) -> RunnableConfig:
     """
     settings = {key: value for key, value in config.get("configurable", {}).items() if key != GRAPH_STREAM}
     return {**config, "callbacks": _silenced(config.get("callbacks")), "configurable": settings}
+
+
+@contextmanager
+def surrounded_by(config: RunnableConfig | None) -> Iterator[None]:
+    """Makes a config the one around all calls inside; with None there is none.
+
+    LangGraph merges the config around a call into the one that the call is given, also what was taken out of that.
+    """
+    token = var_child_runnable_config.set(config)
+    try:
+        yield
+    finally:
+        var_child_runnable_config.reset(token)
 
 
 def with_handler(callbacks: Callbacks, handler: BaseCallbackHandler) -> Callbacks:
@@ -74,11 +89,8 @@ class QuietJudge:
         callbacks = with_handler(around.get("callbacks"), Counter(scope.current().meter))
         tags = [*around.get("tags", []), "nostream"]
         inside = RunnableConfig(callbacks=callbacks, tags=tags, metadata=around.get("metadata", {}))
-        token = var_child_runnable_config.set(inside)
-        try:
+        with surrounded_by(inside):
             return await self._judge.judge(task, trajectory)
-        finally:
-            var_child_runnable_config.reset(token)
 
     async def aclose(self) -> None:
         """Closes the judge."""

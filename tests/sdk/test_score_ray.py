@@ -30,7 +30,7 @@ VERDICT = "<analysis>\nfor me alone\n</analysis>\n<critique>\nShow the steps.\n<
 WORKER = "ray::MapWorker(MapBatches(JudgeBlocks))"
 READER = "ray::ReadTrajectories"
 FOREMAN = "ray::Foreman"
-IDS = [f"r{number}" for number in range(2_000)]
+IDS = [f"r{number}" for number in range(1_200)]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -145,7 +145,7 @@ def test_workers_that_are_killed_cost_no_verdict_and_double_none(tmp_path: Path)
     assert (result.exit_code, json.loads(result.stdout)["judged_now"]) == (0, len(IDS))
     assert len(set(killed)) == len(killed) >= 6
     assert exact(out, IDS)
-    assert [one["line"] for one in sorted(verdicts(out), key=lambda one: int(one["id"][1:]))] == [*range(1, 2001)]
+    assert [one["line"] for one in sorted(verdicts(out), key=lambda one: int(one["id"][1:]))] == [*range(1, len(IDS) + 1)]
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ def test_a_driver_that_is_killed_goes_on_with_what_is_missing(tmp_path: Path) ->
         kept = len(verdicts_lines(out))
         assert 500 < kept < len(IDS)
         with out.open("ab") as torn:
-            torn.write(b'{"id": "r1999", "line": 2')
+            torn.write(b'{"id": "r1199", "line": 2')
         asked_before = len(server.requests)
         again = score(*words, "--json")
         assert "torn line" in again.stderr
@@ -224,7 +224,7 @@ def test_a_malformed_line_is_named_before_anything_is_judged(tmp_path: Path) -> 
 def test_a_dead_judge_is_given_up_and_costs_nothing(tmp_path: Path) -> None:
     file, out = written(tmp_path / "in.jsonl", IDS[:500]), tmp_path / "out.jsonl"
     with ChatServer([VERDICT]) as alive:
-        score(file, out, "--judge", f"{alive.base_url}#judge", "--limit", 30)
+        score(file, out, "--judge", f"{alive.base_url}#judge", "--limit", 30, engine="local")
         kept = verdicts(out)
         port_script = alive.base_url
     with ChatServer([Fault.status(400)]) as dead:

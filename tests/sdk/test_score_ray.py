@@ -145,7 +145,9 @@ def test_workers_that_are_killed_cost_no_verdict_and_double_none(tmp_path: Path)
     assert (result.exit_code, json.loads(result.stdout)["judged_now"]) == (0, len(IDS))
     assert len(set(killed)) == len(killed) >= 6
     assert exact(out, IDS)
-    assert [one["line"] for one in sorted(verdicts(out), key=lambda one: int(one["id"][1:]))] == [*range(1, len(IDS) + 1)]
+    assert [one["line"] for one in sorted(verdicts(out), key=lambda one: int(one["id"][1:]))] == [
+        *range(1, len(IDS) + 1)
+    ]
 
 
 @pytest.fixture

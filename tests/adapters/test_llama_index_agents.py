@@ -23,7 +23,9 @@ from llama_index.core.agent.workflow import (
     ReActAgent,
     ToolCallResult,
 )
-from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ThinkingBlock
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse, ThinkingBlock
+from llama_index.core.llms.callbacks import llm_completion_callback
+from llama_index.core.llms.mock import MockLLM
 from llama_index.core.memory import BaseMemory, ChatMemoryBuffer, Memory
 from llama_index.core.tools import FunctionTool
 from llama_index.core.workflow import Context, Event, HumanResponseEvent, InputRequiredEvent, StopEvent
@@ -317,6 +319,20 @@ def test_handoffs_between_agents_are_seen() -> None:
     assert '"to_agent": "adder"' in draft.messages[0].tool_calls[0].arguments_text
 
 
+@pytest.mark.skipif("early_stopping_method" not in FunctionAgent.model_fields, reason="older versions cannot")
+def test_an_answer_that_was_forced_by_the_step_limit_lists_no_calls() -> None:
+    llm = ScriptedLLM([calls(("add", {"a": 2, "b": 3})), calls(("add", {"a": 2, "b": 3})), "Five"])
+    judge = ScriptedJudge([1.0])
+
+    async def work() -> None:
+        agent = CritiqueAgent(agent_of(llm), judge=judge, policy=ONCE)
+        assert str(await agent.run("2 + 3?", max_iterations=2, early_stopping_method="generate")) == "Five"
+
+    run(work())
+    last = judge.seen[0][1].messages[-1]
+    assert (last.text, last.tool_calls) == ("Five", None)
+
+
 def test_a_code_agent_shows_its_code_and_what_it_gave() -> None:
     async def execute(code: str) -> str:
         return f"ran {code}"
@@ -549,6 +565,29 @@ def test_runs_at_the_same_time_do_not_mix() -> None:
             assert (handler.run.usage.calls, handler.run.usage.prompt_tokens) == (4, 20)
 
     run(work())
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+def test_a_call_that_a_model_passes_on_to_itself_counts_once(streaming: bool) -> None:
+    class Completing(MockLLM):
+        """Answers chats by completing a prompt, as models without a chat template do."""
+
+        @llm_completion_callback()
+        def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+            return CompletionResponse(text="Thought: I know.\nAnswer: Five", raw={"usage": USAGE})
+
+        @llm_completion_callback()
+        def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
+            return (part for part in [self.complete(prompt, **kwargs)])
+
+    async def work() -> CritiqueHandler[AgentOutput]:
+        inner = ReActAgent(llm=Completing(), tools=[add], streaming=streaming)
+        handler = CritiqueAgent(inner, judge=ScriptedJudge([1.0]), policy=ONCE).run("2 + 3?")
+        assert str(await handler) == "Five"
+        return handler
+
+    usage = run(work()).run.usage
+    assert usage.calls == 2  # the model's and the judge's
 
 
 def test_a_model_without_callbacks_counts_as_one_call() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import threading
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 pytest.importorskip("langchain")
 
 from langchain.agents import create_agent
-from langchain.agents.middleware import HumanInTheLoopMiddleware, ModelRetryMiddleware, SummarizationMiddleware
+from langchain.agents import middleware as ready_made
+from langchain.agents.middleware import HumanInTheLoopMiddleware, SummarizationMiddleware
 from langchain.agents.structured_output import ToolStrategy
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
@@ -372,6 +374,8 @@ def test_a_recursion_limit_never_costs_the_draft(limit: int) -> None:
 
 
 def test_summaries_in_the_middle_of_a_turn_lose_neither_question_nor_answer() -> None:
+    if "trigger" not in inspect.signature(SummarizationMiddleware).parameters:
+        pytest.skip("langchain 1.0 has it with other parameters")
     steps = [calls(("add", {"a": 1, "b": n}), id=str(n)) for n in range(4)]
     summary = SummarizationMiddleware(
         ScriptedModel.of(*["earlier work"] * 9), trigger=("messages", 5), keep=("messages", 2)
@@ -387,7 +391,8 @@ def test_summaries_in_the_middle_of_a_turn_lose_neither_question_nor_answer() ->
 def test_other_middleware_may_retry_and_approve() -> None:
     saver = InMemorySaver()
     approve = HumanInTheLoopMiddleware(interrupt_on={"add": True})
-    retry = ModelRetryMiddleware(max_retries=2, initial_delay=0)
+    retry: Any = getattr(ready_made, "ModelRetryMiddleware", None) or pytest.skip("langchain 1.0 has none")
+    retry = retry(max_retries=2, initial_delay=0)
     script = [
         calls(("add", {"a": 1, "b": 2})),
         RuntimeError("busy"),

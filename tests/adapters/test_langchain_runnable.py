@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import operator
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
@@ -24,7 +25,6 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda, RunnablePas
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
-from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.types import Command
 from pydantic import BaseModel
 from reagent_adapters.critique import Critique
@@ -44,6 +44,7 @@ ONCE = Policy(rounds=1)
 THREAD: RunnableConfig = {"configurable": {"thread_id": "one"}}
 SUMS = [calls(("add", {"a": 1, "b": 2})), "it is four", calls(("add", {"a": 3, "b": 0}), id="again"), "it is three"]
 feature = pytest.mark.feature
+pytestmark = pytest.mark.filterwarnings("ignore:AgentStatePydantic has been moved")
 
 
 @pytest.fixture
@@ -89,6 +90,8 @@ def texts(messages: list[BaseMessage]) -> list[str]:
 
 def own_graph(model: ScriptedModel, **settings: Any) -> Any:
     """A graph of LangGraph's own parts."""
+    from langgraph.prebuilt import ToolNode, tools_condition  # warns of itself in langgraph 1.0, see pytestmark
+
     graph = StateGraph(MessagesState)
     graph.add_node("model", lambda state: {"messages": [model.invoke(state["messages"])]})
     graph.add_node("tools", ToolNode([add]))
@@ -234,6 +237,16 @@ async def test_a_stream_holds_the_chunks_of_the_chosen_attempt_only(chosen: int)
         for chunk, _ in solver(create_agent(ScriptedModel.of(*SUMS), [add])).stream(ask(), stream_mode="messages")
     ]
     assert "".join(word for word in words if not word.isdigit()) == final
+
+
+def test_typed_stream_parts_are_those_of_the_chosen_attempt() -> None:
+    graph = create_agent(ScriptedModel.of(*SUMS), [add])
+    if "version" not in inspect.signature(graph.stream).parameters:
+        pytest.skip("langgraph 1.0 has no typed stream parts")
+    parts = list(wrapped(graph)[0].stream(ask(), stream_mode=["updates"], version="v2"))
+    assert {part["type"] for part in parts} == {"updates"}
+    assert "it is three" in repr(parts)
+    assert "it is four" not in repr(parts)
 
 
 @pytest.mark.anyio

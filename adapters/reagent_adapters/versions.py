@@ -24,7 +24,7 @@ SUPPORTED = {
     "opentelemetry-api": ">=1.30,<2",
     "pydantic-ai-slim": ">=2.0,<3",
     "smolagents": ">=1.20,<2",
-    "trl": ">=1.0,<2",
+    "trl": ">=1.6,<2",
 }
 """The range of each framework; the tests run at both ends of it."""
 

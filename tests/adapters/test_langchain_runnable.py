@@ -28,7 +28,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command
 from pydantic import BaseModel
 from reagent_adapters.critique import Critique
-from reagent_adapters.langchain import CritiqueRunnable
+from reagent_adapters.langchain import CritiqueMiddleware, CritiqueRunnable
 
 from reagent_sdk import Budget, BudgetExceeded, InvalidInput, JudgeFailed, Policy, RunLog, StopReason, VerdictStatus
 from reagent_sdk.events import Event, RunFinished
@@ -344,6 +344,47 @@ def test_a_graph_that_waits_for_approval_is_judged_when_it_is_done() -> None:
     assert [m.role for m in by.seen[0][1].messages] == ["assistant", "tool", "assistant"]
     assert by.seen[0][0].question == "1 + 2?"
     assert texts(graph.get_state(THREAD).values["messages"]) == texts(answer["messages"])
+
+
+def test_a_revision_that_waits_for_approval_ends_with_the_draft() -> None:
+    approve = HumanInTheLoopMiddleware(interrupt_on={"add": True})
+    model = ScriptedModel.of("draft", SUMS[0], "next")
+    graph = create_agent(model, [add], middleware=[approve], checkpointer=InMemorySaver())
+    solver, events = wrapped(graph, judge((0.2, "again"), 0.9))
+    assert texts(solver.invoke(ask(), THREAD)["messages"]) == ["1 + 2?", "draft"]
+    assert run_in(events).stop is StopReason.REVISION_FAILED
+    state = graph.get_state(THREAD)
+    assert (texts(state.values["messages"]), state.next) == (["1 + 2?", "draft"], ())
+    assert texts(solver.invoke(ask("next?"), THREAD)["messages"])[-1] == "next"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("inner", ["runnable", "middleware"])
+async def test_a_run_inside_a_run_is_counted_once(inner: str) -> None:
+    asked = ScriptedModel.of("0.1", "0.2", "0.3", "0.4")
+
+    def by_model(task: Task, trajectory: Trajectory) -> tuple[float, str]:
+        told = asked.invoke("judge").text
+        return float(told), f"not {told}"
+
+    model = ScriptedModel.of("one", "two", "three", "four")
+    if inner == "runnable":
+        bound: Any = CritiqueRunnable(model, by_model, policy=ONCE)
+    else:
+        bound = create_agent(model, [], middleware=[CritiqueMiddleware(by_model, policy=ONCE)])
+    by = judge((0.2, "again"), 0.9)
+    solver, events = wrapped(bound, by)
+    await solver.ainvoke([("user", "q")] if inner == "runnable" else ask())
+    assert (len(model.seen), len(asked.seen), len(by.seen)) == (4, 4, 2)
+    usage = run_in(events).usage
+    assert (usage.calls, usage.prompt_tokens, usage.unmetered_calls) == (10, 80, 2)
+    model, asked = ScriptedModel.of("one", "two", "three"), ScriptedModel.of("0.1", "0.2")
+    capped, _ = wrapped(
+        create_agent(model, [], middleware=[CritiqueMiddleware(by_model, policy=ONCE)]),
+        judge(0.9),
+        budget=Budget(calls=3),
+    )
+    assert texts((await capped.ainvoke(ask()))["messages"])[-1] == "one"  # no room to revise and judge inside
 
 
 @feature(NAME, "budget")

@@ -13,6 +13,7 @@ from langgraph.errors import GraphBubbleUp
 from reagent_adapters.critique import Critique
 from reagent_adapters.langchain.history import tidied
 from reagent_adapters.langchain.messages import answer_of, as_text, asked_in, stop_of, to_chat, usage_of_all
+from reagent_adapters.langchain.quiet import counted_around
 from reagent_adapters.langchain.turn import (
     Ending,
     Turn,
@@ -32,6 +33,7 @@ from reagent_sdk.review import Review
 from reagent_sdk.run import Run, StopReason
 from reagent_sdk.scope import Observer
 from reagent_sdk.trajectory import Trajectory
+from reagent_sdk.usage import Usage
 
 SPARE_STEPS = 6
 """Steps that a revision needs at least for one more call of tools, of the model and of the judge, with the hooks of
@@ -68,13 +70,15 @@ class Conduct:
         turn, run = Turn.in_state(state), run_in(state)
         if turn is None or run is None:
             return None  # the turn did not begin with us: another middleware ended it first
-        review = self.critique.resumed(run.model_copy(update={"seconds": turn.elapsed(state)}), self.observe)
         work = turn.work(state["messages"])
         usage = usage_of_all(work)
-        review.meter.charge(usage)
-        if stopped := why_broken_off(state["messages"]):
-            review.ended(*stopped)
+        review = self._resumed(run, turn.elapsed(state), usage)
+        stopped = why_broken_off(state["messages"])
+        if turn.endings and (stopped or not work):
+            review.ended(*(stopped or (StopReason.REVISION_FAILED, "the revision gave nothing")))
             return await self._finished(review, turn, state)
+        if not work:
+            return {"reagent_turn": None}  # another middleware ended the turn before the agent said anything
         ending = Ending.of(work, state.get("structured_response"))
         turn = turn.model_copy(update={"endings": (*turn.endings, ending)})
         structured = [*state.get("reagent_structured", []), state.get("structured_response")]
@@ -100,7 +104,7 @@ class Conduct:
         """
         pending = usage_of_all(turn.work(state["messages"]))
         meter = Meter(self.critique.budget, used=turn.used + pending, elapsed=turn.elapsed(state))
-        outer = scope.enclosing_meter()
+        outer = None if counted_around() else scope.enclosing_meter()
         limit = meter.exhausted() or (outer.exhausted(pending.calls + 1) if outer else None)
         return self.over(limit, turn, state, f"the budget of {limit} is used up ({meter.usage})") if limit else None
 
@@ -119,6 +123,8 @@ class Conduct:
         """Instead of a model's error while revising: the end of the revision. On the first attempt it is raised."""
         if not turn.endings or isinstance(error, GraphBubbleUp):
             raise error
+        if isinstance(error, BudgetExceeded):
+            return _broken_off(state, StopReason.BUDGET)
         note = f"attempt {len(turn.endings) + 1} failed with {type(error).__name__}: {error}"
         return _broken_off(state, StopReason.REVISION_FAILED, note)
 
@@ -129,6 +135,15 @@ class Conduct:
         if turn.endings and calls and state["reagent_steps_left"] < SPARE_STEPS:
             return _broken_off(state, StopReason.REVISION_FAILED, "the graph's recursion limit was reached")
         return response
+
+    def _resumed(self, run: Run, seconds: float, usage: Usage) -> Review:
+        """Goes on with the run, with what the agent used since; a run around this one hears of that once."""
+        told = counted_around()
+        used = run.usage + usage if told else run.usage
+        review = self.critique.resumed(run.model_copy(update={"seconds": seconds, "usage": used}), self.observe)
+        if not told:
+            review.meter.charge(usage)
+        return review
 
     def _revision(self, review: Review, turn: Turn, state: Mapping[str, Any], feedback: Feedback) -> dict[str, Any]:
         review.emit(AttemptStarted(review.count, feedback.critique))

@@ -76,6 +76,10 @@ class CritiqueMiddleware(AgentMiddleware[CritiqueState, Any], Closing):
         """Begins the run of this turn."""
         return self._conduct.begin(state)
 
+    async def abefore_agent(self, state: CritiqueState, runtime: Runtime[Any]) -> dict[str, Any] | None:
+        """Begins the run of this turn."""
+        return self._conduct.begin(state)
+
     @hook_config(can_jump_to=["model"])
     def after_agent(self, state: CritiqueState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """Judges the attempt; has it revised or ends the run."""

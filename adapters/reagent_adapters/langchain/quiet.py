@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,7 +29,7 @@ def quiet(config: RunnableConfig) -> RunnableConfig:
     a stream of the call's own as well. The handlers that feed a stream are taken off instead.
     """
     settings = {key: value for key, value in config.get("configurable", {}).items() if key != GRAPH_STREAM}
-    return {**config, "callbacks": _silenced(config.get("callbacks")), "configurable": settings}
+    return {**config, "callbacks": _handlers(config.get("callbacks"), _still), "configurable": settings}
 
 
 @contextmanager
@@ -86,7 +86,8 @@ class QuietJudge:
     async def judge(self, task: Task, trajectory: Trajectory) -> Verdict:
         """The judge's verdict."""
         around = quiet(ensure_config())
-        callbacks = with_handler(around.get("callbacks"), Counter(scope.current().meter))
+        heard = _handlers(around.get("callbacks"), lambda one: not isinstance(one, Counter))  # those are the agent's
+        callbacks = with_handler(heard, Counter(scope.current().meter))
         tags = [*around.get("tags", []), "nostream"]
         inside = RunnableConfig(callbacks=callbacks, tags=tags, metadata=around.get("metadata", {}))
         with surrounded_by(inside):
@@ -102,15 +103,22 @@ def quietly(critique: Critique) -> Critique:
     return critique.with_changes(judge=QuietJudge(critique.judge))
 
 
-def _silenced(callbacks: Callbacks) -> Callbacks:
+def counted_around() -> bool:
+    """Whether the run around this call, if there is one, hears of each call of a model by itself."""
+    callbacks = ensure_config().get("callbacks")
+    handlers = callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks or []
+    return any(isinstance(one, Counter) and one.meter is scope.enclosing_meter() for one in handlers)
+
+
+def _handlers(callbacks: Callbacks, wanted: Callable[[BaseCallbackHandler], bool]) -> Callbacks:
     if isinstance(callbacks, BaseCallbackManager):
         manager = callbacks.copy()
-        manager.handlers = [one for one in manager.handlers if not _streams(one)]
-        manager.inheritable_handlers = [one for one in manager.inheritable_handlers if not _streams(one)]
+        manager.handlers = [one for one in manager.handlers if wanted(one)]
+        manager.inheritable_handlers = [one for one in manager.inheritable_handlers if wanted(one)]
         return manager
-    return [one for one in callbacks or [] if not _streams(one)]
+    return [one for one in callbacks or [] if wanted(one)]
 
 
-def _streams(handler: BaseCallbackHandler) -> bool:
-    """Whether a handler feeds a stream: those of `astream_events` and of LangGraph's stream modes tap outputs."""
-    return hasattr(handler, "tap_output_aiter")
+def _still(handler: BaseCallbackHandler) -> bool:
+    """Whether a handler feeds no stream: those of `astream_events` and of LangGraph's stream modes tap outputs."""
+    return not hasattr(handler, "tap_output_aiter")

@@ -120,7 +120,8 @@ def broken_off(stop: StopReason, note: str = "") -> AIMessage:
 
 def why_broken_off(messages: Sequence[BaseMessage]) -> tuple[StopReason, str] | None:
     """Why the last attempt was broken off, if it was."""
-    told = messages[-1].additional_kwargs.get(STOPPED) if messages else None
+    last = messages[-1] if messages else None
+    told = last.additional_kwargs.get(STOPPED) if isinstance(last, AIMessage) else None
     return (StopReason(told["stop"]), told["note"]) if told else None
 
 

@@ -12,11 +12,14 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
 from reagent_adapters.langchain.messages import usage_of
+from reagent_sdk import scope
 from reagent_sdk.budget import Meter
 
 
 class Counter(BaseCallbackHandler):
     """Counts model calls on a meter before they are made; one that the budget forbids is not made.
+
+    Calls of a run inside of this one are left to that run, whose meter passes them on.
 
     Args:
         meter: of the run that the calls belong to.
@@ -27,26 +30,29 @@ class Counter(BaseCallbackHandler):
     run_inline = True
 
     def __init__(self, meter: Meter) -> None:
-        self._meter = meter
+        self.meter = meter
+
+    def _counts(self) -> bool:
+        return scope.enclosing_meter() in (None, self.meter)
 
     def on_chat_model_start(self, serialized: Any, messages: list[list[BaseMessage]], **kwargs: Any) -> None:
         """Admits the calls."""
-        for _ in messages:
-            self._meter.admit()
+        self.on_llm_start(serialized, ["" for _ in messages])
 
     def on_llm_start(self, serialized: Any, prompts: list[str], **kwargs: Any) -> None:
         """Admits the calls."""
-        for _ in prompts:
-            self._meter.admit()
+        for _ in prompts if self._counts() else ():
+            self.meter.admit()
 
     def on_llm_end(self, response: LLMResult, **kwargs: Any) -> None:
         """Charges the tokens."""
-        for message in _messages(response):
-            self._meter.charge(usage_of(message.usage_metadata if message else None))
+        for message in _messages(response) if self._counts() else ():
+            self.meter.charge(usage_of(message.usage_metadata if message else None))
 
     def on_llm_error(self, error: BaseException, **kwargs: Any) -> None:
         """The call was made, and nobody says what it used."""
-        self._meter.charge(usage_of(None))
+        if self._counts():
+            self.meter.charge(usage_of(None))
 
 
 class Witness(Counter):

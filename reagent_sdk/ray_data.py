@@ -19,9 +19,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reagent_sdk.cli.judging import judge_record
-from reagent_sdk.cli.records import Record, read_records
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.judges.base import Judge
+from reagent_sdk.records import Record, read_records
 from reagent_sdk.specs import judge_for
 from reagent_sdk.verdict import Verdict
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reagent_sdk.cli.records import Record, id_of, json_object, read_records
 from reagent_sdk.errors import InvalidInput
+from reagent_sdk.records import Record, id_of, json_object, read_records
 from reagent_sdk.verdict import Verdict, VerdictStatus
 
 SHAPES = (

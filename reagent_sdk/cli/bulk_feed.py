@@ -9,9 +9,9 @@ from typing import Any
 
 from reagent_sdk.cli.bulk_foreman import Foreman
 from reagent_sdk.cli.bulk_plan import EVERY_NODE, Judged, Plan, Report, RowData
-from reagent_sdk.cli.records import Row
 from reagent_sdk.cli.terminal import to_stderr
 from reagent_sdk.errors import ReagentError
+from reagent_sdk.records import Row
 
 NOTICE = 30.0
 """Seconds without any worker after which we say what we are waiting for."""

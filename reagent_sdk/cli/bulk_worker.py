@@ -8,11 +8,11 @@ from typing import Any
 
 from reagent_sdk.cli.bulk_plan import TRIES, Judged, Plan
 from reagent_sdk.cli.judging import judge_record
-from reagent_sdk.cli.records import Row, read_row
 from reagent_sdk.cli.terminal import as_json
 from reagent_sdk.cli.verdicts import Scored
 from reagent_sdk.errors import InvalidInput, MissingExtra, WeightsUnavailable
 from reagent_sdk.judges.base import Judge
+from reagent_sdk.records import Row, read_row
 from reagent_sdk.specs import judge_for
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 
-from reagent_sdk.cli.records import Record
 from reagent_sdk.errors import InvalidInput, MissingExtra, WeightsUnavailable
 from reagent_sdk.judges.base import Judge
+from reagent_sdk.records import Record
 from reagent_sdk.verdict import Verdict, VerdictStatus
 
 PATIENCE = 8

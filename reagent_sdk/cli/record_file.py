@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, Self
 
 from reagent_sdk.cli.record_index import RecordIndex
-from reagent_sdk.cli.records import Row, read_records
+from reagent_sdk.records import Row, read_records
 
 
 class RecordFile:

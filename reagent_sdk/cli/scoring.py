@@ -13,12 +13,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 
 from reagent_sdk.cli.judging import judge_all
 from reagent_sdk.cli.record_file import RecordFile
-from reagent_sdk.cli.records import Record, read_row
 from reagent_sdk.cli.tally import Tally
 from reagent_sdk.cli.terminal import console, to_stderr
 from reagent_sdk.cli.verdicts import Earlier, Scored, VerdictFile, read_earlier, repair
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.judges.base import Judge, voices
+from reagent_sdk.records import Record, read_row
 from reagent_sdk.specs import judge_for
 from reagent_sdk.verdict import Verdict
 

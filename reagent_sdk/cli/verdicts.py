@@ -9,11 +9,11 @@ from typing import BinaryIO, Self, TextIO
 
 from pydantic import ValidationError
 
-from reagent_sdk.cli.records import Record
 from reagent_sdk.cli.tally import Tally
 from reagent_sdk.cli.terminal import as_json
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.frozen import Frozen
+from reagent_sdk.records import Record
 from reagent_sdk.replacing import replacing
 from reagent_sdk.verdict import Verdict, VerdictStatus
 

@@ -20,7 +20,7 @@ from reagent_benchmarks.judging.datasets import DataSet
 from typer.testing import CliRunner
 
 from reagent_sdk.cli import app, plugins
-from reagent_sdk.cli.records import read_records
+from reagent_sdk.records import read_records
 from reagent_sdk.testing.server import ChatServer, Fault
 
 from .judge_rows import mint_row, small_set, written

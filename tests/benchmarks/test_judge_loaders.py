@@ -15,8 +15,8 @@ from reagent_benchmarks.judging.datasets import DataSet, load
 from reagent_benchmarks.judging.export import exported
 from reagent_benchmarks.judging.items import NO_ANSWER, JudgedItem
 
-from reagent_sdk.cli.records import read_records
 from reagent_sdk.errors import InvalidInput
+from reagent_sdk.records import read_records
 from reagent_sdk.rendering import render_record
 
 from .judge_rows import apb_row, mint_row, observed, plan_row, said, small_set, tau_row, written

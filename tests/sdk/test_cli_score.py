@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from reagent_sdk import Attempt, Run, RunLog, StopReason, Task, Trajectory, Verdict
 from reagent_sdk.cli import app
-from reagent_sdk.cli.records import read_records
 from reagent_sdk.errors import InvalidInput
+from reagent_sdk.records import read_records
 from reagent_sdk.testing.server import ChatServer, Fault, refused_url
 
 VERDICT = "<analysis>\nfor me alone\n</analysis>\n<critique>\nShow the steps.\n</critique>\n<score>0.5</score>"

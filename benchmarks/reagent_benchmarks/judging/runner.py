@@ -17,11 +17,11 @@ from reagent_benchmarks.judging.report import Evidence, report
 from reagent_benchmarks.judging.resume import Plan, begin, earlier_ids, read_verdicts, verdicts_file, write_json
 from reagent_benchmarks.judging.sample import fingerprint, sampled
 from reagent_sdk.cli.judging import judge_all
-from reagent_sdk.cli.records import Record
 from reagent_sdk.cli.terminal import to_stderr
 from reagent_sdk.cli.verdicts import VerdictFile
 from reagent_sdk.errors import InvalidInput, MissingExtra
 from reagent_sdk.judges.base import Judge, caveat_of
+from reagent_sdk.records import Record
 from reagent_sdk.verdict import Verdict
 
 

@@ -44,9 +44,10 @@ from reagent_adapters.llama_index import (
 from workflows.errors import WorkflowCancelledByUser
 
 from reagent_sdk import Budget, BudgetExceeded, InvalidInput, JudgeFailed, Policy, RunLog, StopReason, VerdictStatus
+from reagent_sdk.messages import ToolCall
 from reagent_sdk.run import RunStatus
 from reagent_sdk.task import Task
-from reagent_sdk.testing import ScriptedJudge
+from reagent_sdk.testing import ChatServer, Reply, ScriptedJudge
 from reagent_sdk.trajectory import Trajectory
 
 from .llama_index_models import Hang, ScriptedLLM, ServerLLM, calls
@@ -650,3 +651,42 @@ def test_a_real_model_behind_a_real_server(model_url: str) -> None:  # noqa: F81
         assert made.usage.unmetered_calls == 2  # the judge's; the server told all tokens of the agent's
 
     run(work())
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+def test_llama_indexs_own_client_over_http(streaming: bool) -> None:
+    openai_like = pytest.importorskip("llama_index.llms.openai_like")
+
+    def asks(b: int) -> Reply:
+        return Reply("", tool_calls=[ToolCall.make("add", {"a": 2, "b": b}, id=f"c{b}")])
+
+    async def work(server: ChatServer) -> None:
+        more = {"stream_options": {"include_usage": True}} if streaming else {}
+        kinds = {"is_chat_model": True, "is_function_calling_model": True, "additional_kwargs": more}
+        llm = openai_like.OpenAILike(model="m", api_base=server.base_url, api_key="k", **kinds)
+        judge, memory = ScriptedJudge([*BETTER, 1.0]), buffer()
+        agent = CritiqueAgent(
+            FunctionAgent(llm=llm, tools=[add], streaming=streaming), judge, policy=Policy(accept=0.95)
+        )
+        handler = agent.run("2 + 3?", memory=memory)
+        assert str(await handler) == "It is 5"
+        assert handler.run is not None
+        usage = handler.run.usage
+        assert (usage.calls, usage.unmetered_calls) == (6, 2)  # only the judge's calls report nothing
+        assert usage.prompt_tokens > 0
+        assert [message.text for message in judge.seen[1][1].messages] == ["", "4", "", "5", "It is 5"]
+        await agent.run("Sure?", memory=memory)
+        await llm._get_aclient().close()  # it does not close itself
+
+    with ChatServer([asks(2), "It is four", asks(3), "It is 5", "Yes"]) as server:
+        run(work(server))
+    sent = [[(m["role"], m.get("content")) for m in request.body["messages"]] for request in server.requests]
+    assert sent[2][:4] == [("user", "2 + 3?"), ("assistant", None), ("tool", "4"), ("assistant", "It is four")]
+    assert "Check the sum." in sent[2][4][1]
+    assert sent[4] == [
+        ("user", "2 + 3?"),
+        ("assistant", None),
+        ("tool", "5"),
+        ("assistant", "It is 5"),
+        ("user", "Sure?"),
+    ]

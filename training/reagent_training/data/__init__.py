@@ -1,0 +1,1 @@
+"""Labelled trajectories: one record format, files, converters, filters, splits and data cards."""

@@ -7,6 +7,7 @@ import inspect
 import json
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,14 +16,14 @@ pytest.importorskip("langchain")
 
 from langchain.agents import create_agent
 from langchain.agents import middleware as ready_made
-from langchain.agents.middleware import HumanInTheLoopMiddleware, SummarizationMiddleware
+from langchain.agents.middleware import AgentMiddleware, HumanInTheLoopMiddleware, SummarizationMiddleware, hook_config
 from langchain.agents.structured_output import ToolStrategy
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 from pydantic import BaseModel
-from reagent_adapters.langchain import CritiqueMiddleware
+from reagent_adapters.langchain import CritiqueMiddleware, turn
 
 from reagent_sdk import (
     Budget,
@@ -297,6 +298,45 @@ async def test_time_that_runs_out_in_a_revision_cancels_its_model_and_leaves_the
     assert texts(answer["messages"]) == ["1 + 2?", "draft"]
     assert hang.cancelled.is_set()
     assert run_in(events).stop is StopReason.BUDGET
+
+
+@pytest.mark.parametrize("late", ["agent", "human"])
+def test_the_agents_time_counts_and_a_humans_does_not(late: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(turn, "time", SimpleNamespace(time=lambda: clock[0]))
+
+    def slow(messages: list[BaseMessage]) -> AIMessage:
+        clock[0] += 60 if late == "agent" else 0
+        return AIMessage("draft")
+
+    approve = HumanInTheLoopMiddleware(interrupt_on={"add": True})
+    model = ScriptedModel.of(calls(("add", {"a": 1, "b": 2})), slow)
+    settings: dict[str, Any] = {"before": [approve], "checkpointer": InMemorySaver(), "budget": Budget(seconds=50)}
+    graph, events = agent(model, ScriptedJudge([0.9]), policy=Policy(rounds=0), **settings)
+    assert graph.invoke(ask(), THREAD)["__interrupt__"]
+    clock[0] += 60 if late == "human" else 0
+    answer = graph.invoke(Command(resume={"decisions": [{"type": "approve"}]}), THREAD)
+    assert answer["messages"][-1].content == "draft"
+    if late == "agent":  # within one call of the graph
+        del settings["before"], settings["checkpointer"]
+        graph, events = agent(ScriptedModel.of(slow), ScriptedJudge([0.9]), policy=Policy(rounds=0), **settings)
+        graph.invoke(ask())
+    run = run_in(events)
+    assert (run.status is RunStatus.UNJUDGED) == (late == "agent")
+    assert run.seconds >= 60 if late == "agent" else run.seconds < 50
+
+
+@pytest.mark.parametrize("words", [[], [AIMessage("not allowed")]])
+def test_a_turn_that_ends_before_the_agent_speaks_is_judged_by_what_was_said(words: list[AIMessage]) -> None:
+    class Guard(AgentMiddleware[Any, Any]):
+        @hook_config(can_jump_to=["end"])
+        def before_model(self, state: Any, runtime: Any) -> dict[str, Any]:
+            return {"jump_to": "end", "messages": words}
+
+    judge = ScriptedJudge([0.9])
+    graph, _ = agent(ScriptedModel.of(), judge, before=[Guard()])
+    assert texts(graph.invoke(ask())["messages"]) == ["1 + 2?", *(m.content for m in words)]
+    assert [trajectory.answer for _, trajectory in judge.seen] == [m.content for m in words]
 
 
 @feature(NAME, "cancellation")

@@ -312,10 +312,12 @@ def test_a_state_that_cannot_forget_is_left_at_the_chosen_attempt() -> None:
 def test_parallel_last_nodes_and_structured_answers() -> None:
     model = ScriptedModel.of("four", "three")
     graph = StateGraph(MessagesState)
+    graph.add_node("first", lambda state: {"messages": []})
     graph.add_node("left", lambda state: {"messages": [model.invoke(state["messages"])]})
-    graph.add_node("right", lambda state: {})
-    graph.add_edge(START, "left")
-    graph.add_edge(START, "right")
+    graph.add_node("right", lambda state: {"messages": []})
+    graph.add_edge(START, "first")
+    graph.add_edge("first", "left")
+    graph.add_edge("first", "right")
     app = graph.compile(checkpointer=InMemorySaver())
     assert texts(wrapped(app)[0].invoke(ask(), THREAD)["messages"]) == ["1 + 2?", "three"]
     assert texts(app.get_state(THREAD).values["messages"]) == ["1 + 2?", "three"]

@@ -243,6 +243,30 @@ def test_streams_hold_the_final_answer_and_nothing_of_rejected_drafts_or_the_jud
     assert not heard
 
 
+@pytest.mark.usefixtures("own_loop")
+def test_the_blocking_stream_holds_the_final_answer_as_well() -> None:
+    with critique_of(Script("draft", "better"), (0.3, "look again"), 0.8) as agent:
+        stream = agent.run_stream_sync("q")
+        assert list(stream.stream_text()) == ["better"]
+        assert "draft" not in str(stream.all_messages())
+
+
+def test_a_conversation_goes_on_from_the_chosen_answer() -> None:
+    pytest.importorskip("pydantic_ai.conversation")
+    script = Script("draft", "better", "worse", "last")
+    agent = critique_of(script, (0.3, "look again"), 0.8, 0.8, 0.3)
+    first = asyncio.run(agent.run("q"))
+    second = asyncio.run(agent.run("And now?", conversation=first.conversation))
+    assert second.output == "worse"
+    assert [message.kind for message in second.all_messages()] == ["request", "response"] * 2
+    assert "draft" not in str(script.seen[2])
+    assert "better" in str(script.seen[2])
+    assert second.conversation.conversation_id == first.conversation.conversation_id
+    assert second.usage.requests == 4
+    assert run_of(second).usage.calls == 4  # two requests and two verdicts: the first turn's are its own
+    assert first.usage.requests == 2
+
+
 def test_the_agents_own_event_handler_hears_no_drafts() -> None:
     heard: list[Any] = []
 
@@ -468,6 +492,11 @@ def own_loop() -> Iterator[None]:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     yield
+    held = asyncio.all_tasks(loop)  # a blocking stream holds its run in a task
+    for task in held:
+        task.cancel()
+    if held:
+        loop.run_until_complete(asyncio.wait(held))
     asyncio.set_event_loop(None)
     loop.close()
 

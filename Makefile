@@ -78,7 +78,7 @@ $(foreach env,$(ADAPTER_ENVS),$(eval $(call ADAPTER_RULE,$(env))))
 adapters-pins: $(DEV)
 	@for one in tests/adapters/envs/*.in; do \
 		echo "==> $$one"; \
-		project=$$(grep -q '^# alone' $$one || echo pyproject.toml --extra serve --extra mcp); \
+		project=$$(grep -q '^# alone' $$one || echo pyproject.toml --extra serve); \
 		.venv/bin/uv pip compile -q --python-version 3.11 --no-header --no-annotate $$project $$one \
 			--override tests/adapters/envs/overrides -o $${one%.in}.txt || exit 1; \
 	done

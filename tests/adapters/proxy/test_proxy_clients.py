@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 import subprocess
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -222,3 +224,15 @@ def test_web_pages_call_only_from_origins_that_were_named(proxy: Proxy, tool_pro
 
 def test_a_page_that_pretends_to_be_this_machine_is_refused(proxy: Proxy) -> None:
     assert proxy.ask(headers={"Host": "evil.example"}).status_code == 403
+
+
+def test_the_pages_examples_run(proxy: Proxy, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "proxy.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(examples) == 2
+    names: dict[str, Any] = {}
+    for example in examples:
+        assert "http://127.0.0.1:8010/v1" in page
+        exec(example.replace("http://127.0.0.1:8010/v1", proxy.url), names)  # noqa: S102 - our own page
+    names["client"].close()
+    assert capsys.readouterr().out == f"{GOOD} 0.9\n{GOOD}\n"

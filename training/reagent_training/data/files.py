@@ -1,4 +1,4 @@
-"""Files of labelled trajectories, JSONL (plain, .gz, .zst) or Parquet: read as a stream, written whole or not at all."""
+"""Files of labelled trajectories, JSONL (plain, .gz, .zst) or Parquet: read as streams, written whole or not at all."""
 
 from __future__ import annotations
 

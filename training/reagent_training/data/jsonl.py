@@ -70,7 +70,7 @@ def write_records(records: Iterable[LabelledTrajectory], file: BinaryIO, path: P
 
 def _object(line: bytes, where: str) -> dict[str, Any]:
     try:
-        data = json.loads(line.decode())
+        data = json.loads(line.decode(), parse_constant=_no_constant)
     except UnicodeDecodeError:
         raise InvalidInput(f"{where}: not UTF-8 text") from None
     except (ValueError, RecursionError) as error:
@@ -78,6 +78,10 @@ def _object(line: bytes, where: str) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise InvalidInput(f"{where}: a JSON object is needed, not {type(data).__name__}")
     return data
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number that JSON knows")
 
 
 @contextmanager

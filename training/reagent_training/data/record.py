@@ -30,6 +30,12 @@ Name = Annotated[str, AfterValidator(_says_something)]
 """A text that is not blank."""
 
 
+class _Carried(Frozen):
+    """Open fields of other types, held to what JSON can carry: written as they are, and not as their text or as null."""
+
+    open_fields: JsonValue
+
+
 class LabelSource(StrEnum):
     """Who or what says how good the work is."""
 
@@ -103,6 +109,16 @@ class LabelledTrajectory(Frozen):
         if sorted(set(places)) != places:
             raise ValueError("the steps must stand in the order of their messages, each once")
         return steps
+
+    @field_validator("task", "trajectory")
+    @classmethod
+    def _carried(cls, given: Task | Trajectory) -> Task | Trajectory:
+        last = (given.last,) if isinstance(given, Task) and given.last else ()
+        spoken = (*given.history, *last) if isinstance(given, Task) else given.messages
+        _Carried(open_fields=[message.model_extra or {} for message in spoken])
+        if isinstance(given, Task):
+            _Carried(open_fields=given.metadata)
+        return given
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -37,8 +37,15 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+class Scripted(DummyLM):  # type: ignore[misc]
+    """One script for all copies: Refine copies the model, and early versions of DSPy copied the script's state too."""
+
+    def copy(self, **_: Any) -> Scripted:
+        return self
+
+
 def lm(*answers: dict[str, Any]) -> DummyLM:
-    return DummyLM([dict(answer) for answer in answers])
+    return Scripted([dict(answer) for answer in answers])
 
 
 def asked(model: DummyLM, call: int) -> str:

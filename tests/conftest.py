@@ -20,12 +20,17 @@ LONGEST = (
 )
 """Files that take the longest. `make test` gives whole files to its processes, and one of these must not come last."""
 
+WORKER = "PYTEST_XDIST_WORKER" in os.environ
+"""Whether this is one of several processes that run the tests together, as in `make test`."""
+
+if WORKER:  # set before torch is imported, and passed on to processes that tests start
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # How long an example takes says how busy the machine is. Tests that bound the time of something measure it themselves.
 settings.register_profile("tests", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("tests")
-
-if "PYTEST_XDIST_WORKER" in os.environ:  # set before torch is imported, and passed on to processes that tests start
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+# What passes has to pass again: new examples are looked for by a plain `pytest`.
+settings.register_profile("fixed", settings.get_profile("tests"), derandomize=True, database=None)
+settings.load_profile("fixed" if WORKER else "tests")
 
 
 def pytest_configure() -> None:

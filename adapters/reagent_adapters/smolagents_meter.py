@@ -26,7 +26,6 @@ class Gate:
         self.refused: BudgetExceeded | None = None
         self._meter = meter
         self._open = True
-        self._under_way = 0
         self._lock = threading.Lock()
 
     def admit(self) -> None:

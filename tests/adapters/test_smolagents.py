@@ -14,6 +14,7 @@ pytest.importorskip("smolagents")
 
 from reagent_adapters import versions
 from reagent_adapters.smolagents import CritiqueAgent, critique_check, run_of
+from reagent_adapters.smolagents_meter import Gate
 from smolagents import CodeAgent, Model, ToolCallingAgent, tool
 from smolagents.agents import RunResult
 from smolagents.memory import ActionStep, FinalAnswerStep, TaskStep
@@ -295,6 +296,7 @@ def test_a_revision_that_the_budget_stops_leaves_the_draft_also_at_the_step_limi
         assert last_run(agent).stop is StopReason.BUDGET
         assert len(model.seen) == 3
         assert last_run(agent).usage.calls == 4
+        assert len(last_run(agent).attempts) == 1
         assert "draft" in str(agent.agent.memory.steps[-1])
 
 
@@ -347,7 +349,8 @@ def test_cancelling_returns_at_once_and_the_agent_makes_no_further_call(where: s
         return call("price", "c1", item="egg")
 
     model = Scripted(thinking if where == "model" else call("slow", "c1"), final("never"))
-    agent = critique_of(model, 0.9, tools=[slow])
+    stepped: list[Any] = []
+    agent = critique_of(model, 0.9, tools=[slow], step_callbacks=[lambda step, agent: stepped.append(step)])
 
     async def cancelled() -> None:
         work = asyncio.ensure_future(agent.arun("q"))
@@ -361,7 +364,18 @@ def test_cancelling_returns_at_once_and_the_agent_makes_no_further_call(where: s
     threads[0].join(60)
     assert not threads[0].is_alive()
     assert len(model.seen) == 1
+    assert len(stepped) == 1
     assert agent.agent.memory.steps == []
+
+
+def test_an_attempt_that_was_given_up_makes_no_call_even_where_the_framework_forgets_it() -> None:
+    gate = Gate(Meter())
+    gate.admit()
+    assert gate.close()
+    with pytest.raises(RuntimeError, match="cancelled"):
+        gate.admit()
+    assert gate.used.calls == 1
+    assert not gate.close()
 
 
 @feature(NAME, "cancellation")

@@ -141,10 +141,7 @@ class Streamed:
         Raises:
             Exception: what :meth:`CritiqueRunner.run` raises.
         """
-        try:
-            result = await self._work
-        finally:
-            self._work.cancel()
+        result = await self._work
         if result.interruptions:
             return
         message = next((item for item in reversed(result.new_items) if item.type == "message_output_item"), None)

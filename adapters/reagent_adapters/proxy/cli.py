@@ -100,6 +100,7 @@ def proxy(  # noqa: PLR0913 - one parameter an option
     max_in_flight: Annotated[int, typer.Option(min=1, help="Requests at a time; further ones get 429.")] = 512,
     max_body: Annotated[int, typer.Option(min=1, metavar="BYTES", help="Largest request.")] = 8 * 2**20,
     max_choices: Annotated[int, typer.Option(min=1, help="Largest `n`.")] = 16,
+    probe_seconds: Annotated[float, typer.Option(min=0.1, help="Between two looks at upstream and judge.")] = 5.0,
     drain_seconds: Annotated[
         float,
         typer.Option(min=0, help="After SIGTERM or Ctrl-C, time for requests to finish; a second one ends at once."),
@@ -120,6 +121,7 @@ def proxy(  # noqa: PLR0913 - one parameter an option
         raise MissingExtra("the proxy", "serve")
     from reagent_adapters.proxy.app import Telling
     from reagent_adapters.proxy.chat import Settings
+    from reagent_adapters.proxy.connect import price_of
     from reagent_adapters.proxy.host import Hosting, Parties, serve
     from reagent_adapters.proxy.sse import Pace
     from reagent_sdk.serving.host import listen, url_of
@@ -141,7 +143,7 @@ def proxy(  # noqa: PLR0913 - one parameter an option
         Telling(_record(log), show_analysis),
         drain_seconds,
     )
-    parties = Parties(upstream, judge_spec(judge), upstream_key_env, judge_seconds, _price(price))
+    parties = Parties(upstream, judge_spec(judge), upstream_key_env, judge_seconds, price_of(price), probe_seconds)
     with listen(host, port) as sock:
         url = url_of(sock)
 
@@ -180,20 +182,6 @@ def _record(path: Path | None) -> RunLog | None:
     from reagent_sdk.record import RunLog
 
     return RunLog(writable_log(path)) if path else None
-
-
-def _price(given: str | None) -> tuple[float, float] | None:
-    from reagent_sdk.errors import InvalidInput
-
-    if given is None:
-        return None
-    try:
-        prompt, completion = (float(part) for part in given.split(","))
-    except ValueError:
-        raise InvalidInput(f"--price {given!r} is not IN,OUT, such as --price 2.5,10") from None
-    if not (0 <= prompt < float("inf") and 0 <= completion < float("inf")):
-        raise InvalidInput("--price takes US dollars of 0 or more")
-    return prompt, completion
 
 
 app = typer.Typer()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,23 @@ if TYPE_CHECKING:
     from reagent_sdk.serving.log import EventLog
 
 KEY_VARIABLE = "REAGENT_UPSTREAM_KEY"
+
+
+def price_of(given: str | None) -> Price | None:
+    """Reads `2.5,10`: US dollars per million prompt and per million completion tokens.
+
+    Raises:
+        InvalidInput: it is anything else.
+    """
+    if given is None:
+        return None
+    try:
+        prompt, completion = (float(part) for part in given.split(","))
+    except ValueError:
+        raise InvalidInput(f"--price {given!r} is not IN,OUT, such as --price 2.5,10") from None
+    if not (0 <= prompt < math.inf and 0 <= completion < math.inf):
+        raise InvalidInput("--price takes US dollars of 0 or more")
+    return prompt, completion
 
 
 def endpoint_of(spec: str, key_variable: str) -> tuple[Endpoint, str | None] | None:

@@ -31,6 +31,7 @@ class Parties:
         key_variable: environment variable with the key for the upstream's address.
         judge_seconds: longest time for one verdict.
         price: US dollars per million prompt and per million completion tokens of the upstream's address.
+        probe_seconds: time between two looks at upstream and judge.
     """
 
     upstream: str
@@ -38,6 +39,7 @@ class Parties:
     key_variable: str = KEY_VARIABLE
     judge_seconds: float = 120.0
     price: Price | None = None
+    probe_seconds: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ async def serve(
     async with connections() as session:
         upstream = upstream_for(parties.upstream, session, log, key_variable=parties.key_variable, price=parties.price)
         judge = PatientJudge(judge_for(parties.judge), seconds=parties.judge_seconds)
-        watch = Watch(upstream, judge, parties.judge, session, log)
+        watch = Watch(upstream, judge, parties.judge, session, log, interval=parties.probe_seconds)
         front = build(upstream, judge, watch, log, hosting.settings, hosting.doors, hosting.telling)
         log.write("listening", url=url_of(sock), upstream=upstream.name, judge=judge.name)
 

@@ -145,7 +145,7 @@ def proxy_process(*words: str, **environment: str) -> Iterator[Proxy]:
     """`reagent proxy` as users start it."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("REAGENT_")}
     process = subprocess.Popen(
-        [sys.executable, "-m", "reagent_sdk", "proxy", "--port", "0", "--json", *words],
+        [sys.executable, "-m", "reagent_sdk", "proxy", "--port", "0", "--json", "--probe-seconds", "0.5", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

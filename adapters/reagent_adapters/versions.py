@@ -11,17 +11,14 @@ from packaging.version import Version
 from reagent_sdk.errors import MissingExtra, ReagentError
 
 SUPPORTED = {
-    "ag2": ">=1.0,<2",
-    "agent-framework-core": ">=1.0,<2",
     "dspy": ">=3.0,<4",
     "inspect-ai": ">=0.3.215,<0.4",
     "langchain": ">=1.0,<2",
     "langchain-core": ">=1.0,<2",
     "langgraph": ">=1.0,<2",
     "llama-index-core": ">=0.14.12,<0.15",
-    "mcp": ">=2.0,<3",
+    "mcp": ">=2.1,<3",
     "openai-agents": ">=0.8,<1",
-    "opentelemetry-api": ">=1.30,<2",
     "pydantic-ai-slim": ">=2.0,<3",
     "smolagents": ">=1.20,<2",
     "trl": ">=1.6,<2",

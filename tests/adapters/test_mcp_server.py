@@ -17,8 +17,14 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reagent_adapters.versions import UnsupportedVersion, require
 
-pytest.importorskip("mcp")
+from reagent_sdk.errors import MissingExtra
+
+try:
+    require("mcp", "mcp")
+except (MissingExtra, UnsupportedVersion) as error:
+    pytest.skip(str(error), allow_module_level=True)
 from mcp import Client, MCPError, StdioServerParameters
 from reagent_adapters.mcp.server import make_server
 from reagent_adapters.mcp.tools import read_trajectory

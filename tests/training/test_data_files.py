@@ -211,16 +211,16 @@ def test_what_no_file_can_carry_is_refused(tmp_path: Path, name: str, bad: dict[
 def test_open_fields_hold_json_only() -> None:
     for bad in (float("nan"), b"bytes", {1, 2}):
         message = {"role": "assistant", "content": "x", "extra": bad}
-        with pytest.raises(InvalidInput, match="test, row 1, task.open_fields"):
+        with pytest.raises(InvalidInput, match=r"test, row 1, task\.open_fields"):
             record(task={"question": "q", "metadata": {"x": bad}})
-        with pytest.raises(InvalidInput, match="test, row 1, trajectory.open_fields"):
+        with pytest.raises(InvalidInput, match=r"test, row 1, trajectory\.open_fields"):
             record(trajectory={"messages": [message], "answer": "x"})
 
 
 def test_nan_in_a_json_line_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "set.jsonl"
     path.write_text(json.dumps(row(task={"question": "q", "metadata": {"x": float("nan")}})) + "\n")
-    with pytest.raises(InvalidInput, match="row 1: not JSON .*NaN"):
+    with pytest.raises(InvalidInput, match=r"row 1: not JSON .*NaN"):
         list(read_set(path))
 
 

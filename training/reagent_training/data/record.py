@@ -31,7 +31,7 @@ Name = Annotated[str, AfterValidator(_says_something)]
 
 
 class _Carried(Frozen):
-    """Open fields of other types, held to what JSON can carry: written as they are, and not as their text or as null."""
+    """Open fields of other types, held to what JSON carries: written as they are, and not as their text or as null."""
 
     open_fields: JsonValue
 

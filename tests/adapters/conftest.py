@@ -40,10 +40,28 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     table = config.stash[_TABLE]
-    for path in config.getoption("features_from", []) or []:
-        table.merge(path)
     if out := config.getoption("features_out", None):
         table.write(out)
     if config.getoption("features", False):
         terminalreporter.section("adapters and features")
         terminalreporter.write_line(table.markdown())
+        for adapter, feature in table.gaps():
+            terminalreporter.write_line(f"no test looked at {adapter}, {feature}")
+        if not _documented(table):
+            terminalreporter.write_line("docs/adapters.md shows another table; put this one there")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A gap in the table, or a page that shows another one, fails `--features` when all tests were run."""
+    if not session.config.getoption("features", False):
+        return
+    table = session.config.stash[_TABLE]
+    for path in session.config.getoption("features_from"):
+        table.merge(path)
+    if exitstatus == pytest.ExitCode.OK and (table.gaps() or not _documented(table)):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _documented(table: Table) -> bool:
+    return table.markdown() in (Path(__file__).parents[2] / "docs" / "adapters.md").read_text("utf-8")

@@ -7,18 +7,16 @@ import functools
 import inspect
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, cast
-
-import anyio
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
 
 from reagent_sdk.agents import Agent, CallableAgent
 from reagent_sdk.budget import Budget
+from reagent_sdk.closing import Closing
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.events import Event
 from reagent_sdk.judges.base import Judge
 from reagent_sdk.loop import CritiqueLoop
 from reagent_sdk.policy import Policy
-from reagent_sdk.portal import Portal
 from reagent_sdk.record import RunLog
 from reagent_sdk.run import Run
 from reagent_sdk.scope import Observer
@@ -57,7 +55,7 @@ class Setup:
         return CallableAgent(self.source, args=args, kwargs=kwargs)
 
 
-class CritiqueAgent(Generic[P, R]):
+class CritiqueAgent(Closing, Generic[P, R]):
     """An agent in a solve -> judge -> revise loop, called like the agent itself.
 
     A call returns what the agent returned for the attempt that was chosen, in the agent's own type. Close it when done
@@ -65,8 +63,8 @@ class CritiqueAgent(Generic[P, R]):
     """
 
     def __init__(self, setup: Setup) -> None:
+        super().__init__(setup.aclose, owns=bool(setup.owned))
         self._setup = setup
-        self._portal = Portal(setup.aclose)
         if not isinstance(setup.source, Agent):
             functools.update_wrapper(self, setup.source, updated=())  # its attributes stay its own
 
@@ -142,29 +140,6 @@ class CritiqueAgent(Generic[P, R]):
         finally:
             for work in works:
                 work.cancel()
-
-    def close(self) -> None:
-        """Frees connections, threads and local models. Idempotent."""
-        if self._setup.owned:
-            self._portal.call(self._setup.aclose)
-        self._portal.close()
-
-    async def aclose(self) -> None:
-        """Like :meth:`close`, in the caller's event loop."""
-        await self._setup.aclose()
-        await anyio.to_thread.run_sync(self._portal.close)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
 
     async def _answer(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         task, args, kwargs = self._split(args, dict(kwargs))

@@ -64,3 +64,9 @@ def test_both_ends_of_a_range_are_tested(package: str) -> None:
     lowest = next(one.version for one in SpecifierSet(SUPPORTED[package]) if one.operator == ">=")
     assert any(SpecifierSet(f"=={lowest}").contains(one) for one in pinned), (lowest, pinned)
     assert len(pinned) > 1
+
+
+def test_adapters_stay_small() -> None:
+    files = [*(ROOT / "adapters").rglob("*.py")]
+    assert len(files) > 50
+    assert {str(file): lines for file in files if (lines := len(file.read_text("utf-8").splitlines())) >= 200} == {}

@@ -30,6 +30,7 @@ def test_the_readmes_examples_run(
     printed = capsys.readouterr().out
     assert "12 eggs cost 3 euros\n" in printed
     assert "Returned attempt 2 of 2 (scores: 0.30, 0.90)" in printed
+    assert "\n3 euros\n" in printed
     assert "answer: You wrote" in printed
     assert (tmp_path / "runs.jsonl").read_text(encoding="utf-8").count("\n") == 1
 
@@ -46,6 +47,12 @@ def test_the_example_of_the_gate_page_prints_what_it_says(capsys: pytest.Capture
     gate, refusal, rule = capsys.readouterr().out.splitlines()
     assert (gate, rule) == ("0.25 0.055", "None 22 4")
     assert refusal.endswith("30 labels are too few; about 92 would do if the shares seen in them are the true ones")
+
+
+def test_the_example_of_the_adapters_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = Document.parse(str(ROOT / "docs" / "adapters.md"), PythonCodeBlockParser()).examples()
+    example.evaluate()
+    assert capsys.readouterr().out == "It weighs 7 kg.\n"
 
 
 def test_the_example_of_the_telemetry_page_shows_the_spans(tmp_path: Path) -> None:

@@ -1,0 +1,50 @@
+"""Whether a critique gives the answer away. Where the right answer is known, stricter than the guard of serving."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from reagent_sdk.leaks import leaked_answers, stated_answers
+from reagent_sdk.task import Task
+from reagent_sdk.trajectory import Trajectory
+
+REFERENCE = "reference"
+"""Key of a record's metadata: the right answers, a list of texts. No judge sees metadata."""
+
+_TRIVIAL = frozenset({"yes", "no", "true", "false", "none"})
+_SHORTEST = 2
+
+
+def gives_away(critique: str, task: Task, trajectory: Trajectory, references: Iterable[str] = ()) -> tuple[str, ...]:
+    """What a critique gives away; empty for a fair one.
+
+    Two things count: an answer that it states and the work does not hold (`reagent_sdk.leaks`), and a right answer
+    anywhere in it. Of right answers that any text holds by chance (yes, no, one digit, one letter) only a stated one
+    counts.
+
+    Args:
+        critique: what the agent would read.
+        task: what was asked.
+        trajectory: the work.
+        references: the right answers, where they are known.
+    """
+    found = dict.fromkeys(leaked_answers(critique, task, trajectory))
+    text, stated = f" {_plain(critique)} ", {_plain(value) for value in stated_answers(critique)}
+    for reference in (part for whole in references for part in _parts(whole)):
+        plain = _plain(reference)
+        anywhere = len(plain) >= _SHORTEST and plain not in _TRIVIAL
+        if plain and (plain in stated or (anywhere and f" {plain} " in text)):
+            found[reference] = None
+    return tuple(found)
+
+
+def _parts(reference: str) -> list[str]:
+    """An answer, and where it lists several, each of them."""
+    return list(dict.fromkeys([reference, *re.split(r"\n|;\s|,\s", reference)]))
+
+
+def _plain(text: str) -> str:
+    """Words and numbers alone, without case, marks and thousands' commas."""
+    text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text.casefold())
+    return " ".join(re.findall(r"\d+(?:\.\d+)?|[^\W\d_]+", text))

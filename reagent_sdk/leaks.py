@@ -44,6 +44,8 @@ _STATED = (
     rf"=\s?(?P<value>[-+]?[$€£]?{_DIGITS}%?)",
     rf"(?P<value>{_BOXED})",
 )
+_NO_ANSWERS = frozenset("do does did is are was were can could should would might must has have had".split())
+"""Verbs that stand before a "not" as an answer does: "Do not trust it" beside "Paris, not London"."""
 _EDGES = " \t\"'“”`*$.,;:!?()[]"
 
 
@@ -56,7 +58,7 @@ def _patterns() -> tuple[re.Pattern[str], ...]:
 def stated_answers(critique: str) -> tuple[str, ...]:
     """What a critique states as an answer or as a computed result, as it stands in the text, each once."""
     found = {match["value"].strip(): None for pattern in _patterns() for match in pattern.finditer(critique)}
-    return tuple(value for value in found if _plain(value))
+    return tuple(value for value in found if _plain(value) and _plain(value).casefold() not in _NO_ANSWERS)
 
 
 def leaked_answers(critique: str, task: Task, trajectory: Trajectory) -> tuple[str, ...]:

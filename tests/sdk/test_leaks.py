@@ -78,6 +78,8 @@ def test_an_answer_that_the_work_does_not_hold_is_found_and_redacted(critique: s
         "The answer is one of several.",
         "The result is one that nobody checked.",
         "",
+        "Do not trust the first result, check it.",
+        "The unit is missing. Does not follow from step [2]. Should not be rounded.",
     ],
 )
 def test_naming_the_flaw_or_what_the_work_itself_says_is_no_leak(critique: str) -> None:

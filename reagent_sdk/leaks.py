@@ -44,7 +44,26 @@ _STATED = (
     rf"=\s?(?P<value>[-+]?[$€£]?{_DIGITS}%?)",
     rf"(?P<value>{_BOXED})",
 )
-_NO_ANSWERS = frozenset("do does did is are was were can could should would might must has have had".split())
+_NO_ANSWERS = frozenset(
+    [
+        "do",
+        "does",
+        "did",
+        "is",
+        "are",
+        "was",
+        "were",
+        "can",
+        "could",
+        "should",
+        "would",
+        "might",
+        "must",
+        "has",
+        "have",
+        "had",
+    ]
+)
 """Verbs that stand before a "not" as an answer does: "Do not trust it" beside "Paris, not London"."""
 _EDGES = " \t\"'“”`*$.,;:!?()[]"
 

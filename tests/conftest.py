@@ -9,6 +9,10 @@ from hypothesis import HealthCheck, settings
 
 LONGEST = (
     "test_score_ray.py",
+    "test_proxy_load.py",
+    "test_examples.py",
+    "test_trl.py",
+    "test_mcp_server.py",
     "test_end_to_end.py",
     "test_tool_runs.py",
     "test_cli_process.py",
@@ -17,6 +21,8 @@ LONGEST = (
     "test_embedded.py",
     "test_calibration_cli.py",
     "test_judge_serve.py",
+    "test_proxy_process.py",
+    "test_llama_index_package.py",
 )
 """Files that take the longest. `make test` gives whole files to its processes, and one of these must not come last."""
 

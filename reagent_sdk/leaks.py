@@ -45,6 +45,8 @@ _STATED = (
     rf"(?P<value>{_BOXED})",
 )
 _NO_ANSWERS = frozenset(
+    ("do", "does", "did", "is", "are", "was", "were", "can", "could", "should", "would", "might", "must", "has", "had")
+)
     [
         "do",
         "does",

@@ -47,25 +47,6 @@ _STATED = (
 _NO_ANSWERS = frozenset(
     ("do", "does", "did", "is", "are", "was", "were", "can", "could", "should", "would", "might", "must", "has", "had")
 )
-    [
-        "do",
-        "does",
-        "did",
-        "is",
-        "are",
-        "was",
-        "were",
-        "can",
-        "could",
-        "should",
-        "would",
-        "might",
-        "must",
-        "has",
-        "have",
-        "had",
-    ]
-)
 """Verbs that stand before a "not" as an answer does: "Do not trust it" beside "Paris, not London"."""
 _EDGES = " \t\"'“”`*$.,;:!?()[]"
 

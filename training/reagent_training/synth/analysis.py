@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from random import Random
 
-from reagent_training.synth.plan import Draft, Fault, Flaw, Plan, Role, Step
+from reagent_training.synth.plan import Flaw, Plan, Role, Step
+from reagent_training.synth.puzzle import Draft, Fault
 
 MOST_LINES, MOST_CHARS = 4, 200
 _AT_THE_END = (Flaw.IGNORED_RESULT, Flaw.NEAR_MISS)

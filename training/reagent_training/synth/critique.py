@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from random import Random
 
 from reagent_sdk.leaks import leaked_answers
 from reagent_sdk.trajectory import Trajectory
 from reagent_training.synth.critique_words import CHECKED, PLAIN, SOUND, TEMPLATES
 from reagent_training.synth.grading import number
-from reagent_training.synth.plan import Draft, Fault, Plan, Role
+from reagent_training.synth.plan import Plan, Role
+from reagent_training.synth.puzzle import Draft, Fault
 from reagent_training.synth.record import SynthTask
 from reagent_training.synth.rubric import severity
 
@@ -72,7 +74,7 @@ def _told(fault: Fault, plan: Plan, rng: Random) -> list[str]:
     known |= {name.capitalize(): text[:1].upper() + text[1:] for name, text in list(known.items())}
     templates = list(TEMPLATES[fault.flaw])
     rng.shuffle(templates)
-    return [re.sub(r"\{(\w+)\}", lambda hole: known[hole[1]], template) for template in templates]
+    return [_filled(template, known) for template in templates]
 
 
 def _praise(plan: Plan, rng: Random) -> list[str]:
@@ -80,7 +82,16 @@ def _praise(plan: Plan, rng: Random) -> list[str]:
     calls = f"the {' and '.join(tools)} calls" if tools else "the steps"
     templates = list(CHECKED if plan.places(Role.CHECK) else SOUND)
     rng.shuffle(templates)
-    return [template.replace("{calls}", calls) for template in templates]
+    made = [step for step in plan.steps if step.calls]
+    what = plan.steps[plan.span[1] - 1].purpose
+    known = {"calls": calls, "what": what, "What": what[:1].upper() + what[1:]}
+    known |= {"first": made[0].calls[0].shown(40), "last": made[-1].calls[0].shown(40)}
+    return [_filled(template, known) for template in templates]
+
+
+def _filled(template: str, known: Mapping[str, str]) -> str:
+    """In one pass: what fills a hole is not read again."""
+    return re.sub(r"\{(\w+)\}", lambda hole: known[hole[1]], template)
 
 
 def _first_fair(texts: list[str], task: SynthTask, trajectory: Trajectory) -> str:

@@ -1,7 +1,7 @@
 """Wordings of critiques: many for each flaw, each true of every fault of its kind.
 
-Holes: `{did}` a clause with a verb ("reads a.csv"), `{should}` and `{advice}` a sentence each without its end, `{call}`
-the call in question.
+Holes in praise: `{calls}` the tools, `{first}` and `{last}` calls, `{what}` what was to be found. In the rest: `{did}`
+a clause with a verb ("reads a.csv"), `{should}` and `{advice}` a sentence each without its end, `{call}` the call.
 """
 
 from __future__ import annotations
@@ -14,12 +14,21 @@ SOUND = (
     "The steps follow from each other and the answer is what the tools returned. Nothing to improve.",
     "Clean work with {calls}; arguments match the question and nothing is assumed. Leave it as it is.",
     "No gaps: what the question names is looked at, and the last line repeats the result correctly.",
+    "{first} was the right start, and the answer repeats what {last} returned. Nothing to change.",
+    "To get {what}, nothing is missing and nothing is wasted. Keep the answer.",
+    "{last} gives {what}, and the last line says the same. No flaw found.",
+    "Good: {first} first, then on to {what}. Arguments and answer are right; leave them.",
+    "The path to {what} is short and each finding is used. Nothing has to be mended.",
     "The work is direct and every number comes from {calls}. A short check would make it even safer.",
 )
 CHECKED = (
     "Sound work, and the result was checked in a second way. Nothing has to be changed.",
     "Every call fits the question and the check confirms the result. Keep the answer.",
     "Clean and verified: {calls} were used well and the last check agrees. No flaw found.",
+    "To get {what}, the calls were right, and {last} checks the outcome. Nothing to change.",
+    "{last} is a real second look and agrees. The work on {what} can stay.",
+    "From {first} to the check at the end, each step has its purpose. Keep the answer.",
+    "{What} is found and then confirmed. No call is wasted, none is missing.",
     "The result is worked out from the given data and then tested again. Leave it as it is.",
 )
 TEMPLATES: dict[Flaw, tuple[str, ...]] = {
@@ -59,8 +68,8 @@ TEMPLATES: dict[Flaw, tuple[str, ...]] = {
     ),
     Flaw.IGNORED_RESULT: (
         "The work {did}. {Should}: {advice}.",
-        "It {did} and says no reason for it. {Advice}.",
-        "The tool's result is set aside without a reason. {Advice}.",
+        "It {did} and says no reason for it. Go back to {call}.",
+        "The result of {call} is set aside without a reason. {Advice}.",
         "The last line contradicts {call}. {Advice}.",
         "Trust what was found more than an impression: the work {did}. {Advice}.",
         "{Should}, but the answer does not use it. {Advice}.",

@@ -17,6 +17,11 @@ def shown(value: Fraction) -> str:
     return f"{value.numerator}/{value.denominator}"
 
 
+def is_tie(value: Fraction) -> bool:
+    """Whether rounding to two decimals could go either way: floats and fractions then differ in the last digit."""
+    return (value * 1000) % 10 == 5
+
+
 def wrong_number(rng: Random, answer: str) -> str:
     """Another number of the same kind and size."""
     value = Fraction(answer)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-from reagent_training.synth.plan import OUT, Draft, Fault, Flaw, Plan, Puzzle, Role, Step
+from reagent_training.synth.plan import OUT, Flaw, Plan, Role, Step
+from reagent_training.synth.puzzle import Draft, Fault, Puzzle
 
 _FROM_MEMORY = ("As far as I know,", "If I am not mistaken,", "I am fairly sure that", "From what I remember,")
 _NO_TOOLS = (

@@ -9,7 +9,8 @@ from reagent_training.data.record import LabelledTrajectory, LabelSource, StepLa
 from reagent_training.synth.analysis import write_analysis
 from reagent_training.synth.critique import write_critique
 from reagent_training.synth.grading import grade
-from reagent_training.synth.plan import Draft, Flaw, Puzzle, Role
+from reagent_training.synth.plan import Flaw, Role
+from reagent_training.synth.puzzle import Draft, Puzzle
 from reagent_training.synth.recipes import Recipe, names_for
 from reagent_training.synth.record import SynthTask
 from reagent_training.synth.rubric import score_of

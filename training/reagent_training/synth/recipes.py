@@ -11,7 +11,7 @@ from random import Random
 from typing import TypeAlias
 
 from reagent_training.synth import flaws
-from reagent_training.synth.plan import Draft, Puzzle
+from reagent_training.synth.puzzle import Draft, Puzzle
 
 Recipe: TypeAlias = Callable[[Puzzle, Random], Draft]
 

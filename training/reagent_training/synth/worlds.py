@@ -14,7 +14,7 @@ from reagent_training.synth.families.lookups import lookup_puzzle
 from reagent_training.synth.families.mixed import mixed_puzzle
 from reagent_training.synth.families.tables import table_puzzle
 from reagent_training.synth.families.words import word_puzzle
-from reagent_training.synth.plan import Puzzle
+from reagent_training.synth.puzzle import Puzzle
 from reagent_training.synth.record import Split
 from reagent_training.synth.seeds import random_for
 from reagent_training.synth.workbench import Workbench
@@ -85,14 +85,16 @@ class Worlds:
         if number not in self._atlas:
             atlas = make_atlas(self._split, self._seed, number)
             source = self._root / corpus.replace(".corpus", ".jsonl")
-            _write(source, atlas.pages().encode())
-            build_corpus([source], self._root / corpus)
+            if _write(source, atlas.pages().encode()) or not (self._root / corpus).is_file():
+                build_corpus([source], self._root / corpus)
             self._atlas = {number: atlas}
         return self._atlas[number], corpus
 
 
-def _write(path: Path, data: bytes) -> None:
-    """Writes a file unless it is there already: what was read must not seem to have changed."""
-    if not path.is_file() or path.read_bytes() != data:
-        with replacing(path) as file:
-            file.write(data)
+def _write(path: Path, data: bytes) -> bool:
+    """Writes a file unless it is there already, and says whether it did."""
+    if path.is_file() and path.read_bytes() == data:
+        return False
+    with replacing(path) as file:
+        file.write(data)
+    return True

@@ -106,7 +106,14 @@ def _hop(rng: Random, hop: Hop) -> list[Step]:
     search = Call("search", {"queries": [_query(hop)], "max_results": HITS})
     flaw = None if hop.read is hop.subject else Flaw.WRONG_ARGUMENT
     return [
-        Step(seeking, (search,), Role.GATHER, f"the page of {hop.subject.name}", f"the search found {hop.read.url}"),
+        Step(
+            seeking,
+            (search,),
+            Role.GATHER,
+            f"the page of {hop.subject.name}",
+            f"the search found {hop.read.url}",
+            flaw=flaw if hop.subject.kind == "town" else None,
+        ),
         Step(
             rng.choice(_OPENING).format(u=hop.read.url),
             (Call("browse", {"url": hop.read.url}),),
@@ -120,7 +127,9 @@ def _hop(rng: Random, hop: Hop) -> list[Step]:
 
 
 def _query(hop: Hop) -> str:
-    return f"{hop.subject.name} {hop.relation.replace('_', ' ')}"
+    """What is searched for. Namesakes among towns share no word: who ends on the wrong one has searched for it."""
+    name = hop.read.name if hop.subject.kind == "town" else hop.subject.name
+    return f"{name} {hop.relation.replace('_', ' ')}"
 
 
 def _claim(rng: Random, hop: Hop) -> str:

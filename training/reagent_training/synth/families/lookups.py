@@ -18,7 +18,8 @@ from reagent_training.synth.families.strays import (
 )
 from reagent_training.synth.families.words import ENDING
 from reagent_training.synth.figures import near_number
-from reagent_training.synth.plan import OUT, Plan, Role, Slip, Step
+from reagent_training.synth.plan import OUT, Plan, Role, Step
+from reagent_training.synth.puzzle import Slip
 from reagent_training.synth.record import GradingRule, Split, SynthTask
 
 FAMILY = "lookups"

@@ -12,8 +12,9 @@ from reagent_training.synth.families.mixed_forms import FORMS, MixedForm
 from reagent_training.synth.families.prose import phrase
 from reagent_training.synth.families.strays import detour_in, invention_near, mended_call, slips_of
 from reagent_training.synth.families.words import ENDING
-from reagent_training.synth.figures import near_number, shown, wrong_number
-from reagent_training.synth.plan import OUT, Call, Flaw, Plan, Role, Slip, Step
+from reagent_training.synth.figures import is_tie, near_number, shown, wrong_number
+from reagent_training.synth.plan import OUT, Call, Flaw, Plan, Role, Step
+from reagent_training.synth.puzzle import Slip
 from reagent_training.synth.record import GradingRule, Split, SynthTask
 
 FAMILY = "mixed"
@@ -98,7 +99,8 @@ def mixed_puzzle(rng: Random, split: Split, task_id: str, atlas: Atlas, corpus: 
         form = rng.choice(FORMS[split])
         chains = form.chains(rng, atlas)
         a, b = (int(chain.value(atlas)) for chain in chains)
-        if a != b and (answer := form.answer(Fraction(a), Fraction(b))) != 0:
+        answer = form.answer(Fraction(a), Fraction(b))
+        if a != b and answer != 0 and not is_tie(answer):
             break
     wording = rng.randrange(2)
     asked = form.asks[wording].format(a=chains[0].words(wording), b=chains[1].words(wording), s=chains[0].start)

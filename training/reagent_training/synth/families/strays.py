@@ -9,7 +9,8 @@ from random import Random
 from reagent_training.synth.families.atlas import Atlas
 from reagent_training.synth.families.chains import Chain
 from reagent_training.synth.figures import wrong_number
-from reagent_training.synth.plan import Call, Role, Slip, Step
+from reagent_training.synth.plan import Call, Role, Step
+from reagent_training.synth.puzzle import Slip
 
 _YEARS = range(1000, 2101)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from reagent_training.synth.families.desk import Desk
 from reagent_training.synth.families.queries import Form, Query
-from reagent_training.synth.plan import Slip
+from reagent_training.synth.puzzle import Slip
 
 _DROPPED = 3
 

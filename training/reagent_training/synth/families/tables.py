@@ -11,8 +11,9 @@ from reagent_training.synth.families.queries import Form, Query
 from reagent_training.synth.families.table_forms import FORMS
 from reagent_training.synth.families.table_slips import slips_of, with_slip
 from reagent_training.synth.families.words import ENDING
-from reagent_training.synth.figures import near_number, shown, wrong_number
-from reagent_training.synth.plan import OUT, Call, Flaw, Plan, Role, Slip, Step
+from reagent_training.synth.figures import is_tie, near_number, shown, wrong_number
+from reagent_training.synth.plan import OUT, Call, Flaw, Plan, Role, Step
+from reagent_training.synth.puzzle import Slip
 from reagent_training.synth.record import GradingRule, Split, SynthTask
 
 FAMILY = "tables"
@@ -125,7 +126,7 @@ def table_puzzle(rng: Random, split: Split, task_id: str, desk: Desk, folder: st
     """A question about a desk."""
     form = rng.choice(FORMS[split])
     query = _query(rng, desk)
-    while (answer := form.answer(desk, query)) == 0:
+    while (answer := form.answer(desk, query)) == 0 or (isinstance(answer, Fraction) and is_tie(answer)):
         query = _query(rng, desk)
     files = tuple(sorted((*desk.names.values(), desk.second)))
     told = f"The folder holds {', '.join(files)}."

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from random import Random
 
-from reagent_training.synth.families import words_test, words_train
+from reagent_training.synth.families import words_testing, words_training
 from reagent_training.synth.families.problem import Line, Mistake, Problem
-from reagent_training.synth.figures import near_number, shown, wrong_number
+from reagent_training.synth.figures import is_tie, near_number, shown, wrong_number
 from reagent_training.synth.names import lexicon
-from reagent_training.synth.plan import OUT, Call, Flaw, Plan, Role, Slip, Step
+from reagent_training.synth.plan import OUT, Call, Flaw, Plan, Role, Step
+from reagent_training.synth.puzzle import Slip
 from reagent_training.synth.record import GradingRule, Split, SynthTask
 
 FAMILY = "words"
@@ -98,8 +99,10 @@ class WordPuzzle:
 
 def word_puzzle(rng: Random, split: Split, task_id: str) -> WordPuzzle:
     """A word problem of a split."""
-    templates = words_train.TEMPLATES if split is Split.TRAIN else words_test.TEMPLATES
+    templates = words_training.TEMPLATES if split is Split.TRAIN else words_testing.TEMPLATES
     problem = rng.choice(templates)(rng, lexicon(split))
+    while not problem.exact and is_tie(problem.answer):
+        problem = rng.choice(templates)(rng, lexicon(split))
     tolerance = 0.0 if problem.exact else 0.0051
     task = SynthTask(
         id=task_id,

@@ -6,7 +6,7 @@ from fractions import Fraction
 from random import Random
 
 from reagent_training.synth.families.problem import Line, Mistake, Problem
-from reagent_training.synth.families.words_train_more import boxes, journey, together
+from reagent_training.synth.families.words_training_more import boxes, journey, together
 from reagent_training.synth.names import Lexicon
 
 

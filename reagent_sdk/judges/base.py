@@ -59,6 +59,14 @@ def caveat_of(judge: Judge) -> str:
     return str(getattr(judge, "caveat", ""))
 
 
+def calls_per_verdict(judge: Judge) -> int:
+    """How many model calls a verdict may take, at least 1: what a judge says (`calls_per_verdict`), 1 for most.
+
+    Repeated asks are in it; asks that a model refuses because the record overflows its window are not.
+    """
+    return int(getattr(judge, "calls_per_verdict", 1))
+
+
 def revision_rule(judge: Judge) -> float | None:
     """The score from which on revising does more harm than good, where the judge has found out (`revise_below`)."""
     rule: float | None = getattr(judge, "revise_below", None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from reagent_sdk.calibration.card import Calibration
 from reagent_sdk.calibration.maps import ScoreMap
 from reagent_sdk.errors import InvalidInput
-from reagent_sdk.judges.base import Judge, caveat_of, gated_judge, settled, voices
+from reagent_sdk.judges.base import Judge, calls_per_verdict, caveat_of, gated_judge, settled, voices
 from reagent_sdk.task import Task
 from reagent_sdk.trajectory import Trajectory
 from reagent_sdk.verdict import Verdict
@@ -67,6 +67,11 @@ class CalibratedJudge:
         if rule is None or rule.below is None:
             return None
         return 0.0 if rule.below == 0.0 else self._mapped(rule.below)
+
+    @property
+    def calls_per_verdict(self) -> int:
+        """The judge's own calls."""
+        return calls_per_verdict(self._judge)
 
     @property
     def caveat(self) -> str:

@@ -9,7 +9,7 @@ from statistics import fmean, median
 from typing import Literal, get_args
 
 from reagent_sdk.errors import InvalidInput
-from reagent_sdk.judges.base import Judge, caveat_of, heard, voices
+from reagent_sdk.judges.base import Judge, calls_per_verdict, caveat_of, heard, voices
 from reagent_sdk.task import Task
 from reagent_sdk.trajectory import Trajectory
 from reagent_sdk.usage import Usage
@@ -62,6 +62,11 @@ class EnsembleJudge:
     def _name_of(self, names: Sequence[str]) -> str:
         counted = ((name, names.count(name)) for name in dict.fromkeys(names))
         return f"{self._combine}({', '.join(name if n == 1 else f'{n} x {name}' for name, n in counted)})"
+
+    @property
+    def calls_per_verdict(self) -> int:
+        """The calls of all members."""
+        return sum(calls_per_verdict(member) for member in self._members)
 
     @property
     def caveat(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reagent_sdk.errors import InvalidInput
-from reagent_sdk.judges.base import Judge, caveat_of, gated_judge, heard, revision_rule, voices
+from reagent_sdk.judges.base import Judge, calls_per_verdict, caveat_of, gated_judge, heard, revision_rule, voices
 from reagent_sdk.task import Task
 from reagent_sdk.trajectory import Trajectory
 from reagent_sdk.verdict import Verdict
@@ -65,6 +65,11 @@ class FallbackJudge:
             failures.append(verdict)
         reasons = "; ".join(f"{verdict.judge}: {verdict.status}: {verdict.reason}" for verdict in failures)
         return failures[-1].model_copy(update={"reason": reasons})
+
+    @property
+    def calls_per_verdict(self) -> int:
+        """The calls of all judges: each may be asked in vain."""
+        return sum(calls_per_verdict(judge) for judge in self._judges)
 
     @property
     def caveat(self) -> str:

@@ -87,6 +87,11 @@ class ModelJudge:
         """What a reader of its verdicts should know; empty for most judges."""
         return self.settings.caveat
 
+    @property
+    def calls_per_verdict(self) -> int:
+        """The first ask and all further ones."""
+        return 1 + self.settings.reasks
+
     def samples(self, count: int, *, temperature: float = 0.7) -> list[ModelJudge]:
         """Judges that differ in their sampling seed alone, for an ensemble.
 

@@ -29,7 +29,7 @@ from reagent_sdk.budget import Meter
 from reagent_sdk.calibration.card import Calibration, write_calibration
 from reagent_sdk.calibration.maps import PlattMap
 from reagent_sdk.clients.base import Sampling
-from reagent_sdk.judges.base import voices
+from reagent_sdk.judges.base import calls_per_verdict, voices
 from reagent_sdk.scope import Scope, entered
 from reagent_sdk.specs import judge_for
 from reagent_sdk.testing import ScriptedAgent, ScriptedJudge
@@ -189,3 +189,14 @@ def test_a_judge_knows_the_names_that_may_stand_on_its_verdicts() -> None:
     assert voices(ensemble) == ("mean(j0, c)", "mean(j1, c)")
     calibrated = CalibratedJudge(shaky, Calibration(judge="j0", map=PlattMap(slope=1, offset=0), labels=9))
     assert voices(calibrated) == ("j0, calibrated", "j1")
+
+
+def test_the_calls_of_a_verdict_are_those_of_all_who_may_be_asked() -> None:
+    once = ModelJudge(Client([]), JudgeSettings(reasks=0))
+    thrice = ModelJudge(Client([]), JudgeSettings(reasks=2))
+    assert [calls_per_verdict(judge) for judge in (once, thrice, *members(0.5))] == [1, 3, 1]
+    assert calls_per_verdict(EnsembleJudge([once, thrice, *members(0.5)])) == 5
+    assert calls_per_verdict(EnsembleJudge(thrice.samples(4))) == 12
+    stand_in = FallbackJudge([thrice, EnsembleJudge([once, once])])
+    assert calls_per_verdict(stand_in) == 5
+    assert calls_per_verdict(CalibratedJudge(thrice, Calibration(judge=thrice.name, labels=9))) == 3

@@ -30,14 +30,11 @@ class Books:
         ledger: what was used; in memory by default.
         metrics: numbers by name.
         log: where failures of the ledger are written.
-        calls_per_request: model calls that one request may need at most, the judge's as well. So many are reserved for
-            a key with a budget of calls.
     """
 
     ledger: Ledger = field(default_factory=Ledger)
     metrics: AccountMetrics = field(default_factory=AccountMetrics)
     log: EventLog = field(default_factory=EventLog)
-    calls_per_request: int = 8
 
 
 class KeyCaller:
@@ -68,8 +65,11 @@ class KeyCaller:
         """The caller's own key for the upstream, None where the server's is used."""
         return None if self._upstream_key is None else self._upstream_key.reveal()
 
-    async def admit(self) -> None:
-        """Counts one request. At most once.
+    async def admit(self, calls: int) -> None:
+        """Counts one request, and reserves its calls where there is a budget of them. At most once.
+
+        Args:
+            calls: model calls that it may need, at least 1, the judge's as well.
 
         Raises:
             Refused: 429 `rate_limit_exceeded` where another try can help, with the seconds after which; 429
@@ -88,7 +88,7 @@ class KeyCaller:
             return
         for pause in _PAUSES:
             # No pause after a reservation: one that nobody knows of would live until it lapses.
-            self._grant = self._reserved(last=pause is None)
+            self._grant = self._reserved(calls, last=pause is None)
             if self._grant is not None or pause is None:
                 return
             await asyncio.sleep(pause)
@@ -127,11 +127,11 @@ class KeyCaller:
             self._settle(grant, self._used)
         await self._rates.count_tokens(self.limits, self._used.known_tokens)
 
-    def _reserved(self, *, last: bool) -> Grant | None:
+    def _reserved(self, calls: int, *, last: bool) -> Grant | None:
         """What the request may use; None while others hold it and another try is to come."""
         books = self._books
         try:
-            return books.ledger.reserve(self.name, self.limits, books.calls_per_request)
+            return books.ledger.reserve(self.name, self.limits, calls)
         except BudgetUsedUp as error:
             if error.for_now and not last:
                 return None

@@ -43,6 +43,14 @@ class Ask:
         messages: list[Any] = self.body["messages"]
         return messages
 
+    def calls(self, per_verdict: int) -> int:
+        """How many model calls it may need: one when it is bare, else those of all attempts of all its runs.
+
+        Args:
+            per_verdict: calls of the judge for one verdict.
+        """
+        return 1 if self.rules.bare else self.n * (1 + self.rules.policy.rounds) * (1 + per_verdict)
+
     @property
     def passed_on(self) -> dict[str, Any]:
         """The request as a bare one: with the fields that the proxy answers itself where it runs the loop."""

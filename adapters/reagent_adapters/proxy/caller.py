@@ -25,8 +25,11 @@ class Caller(Protocol):
     def upstream_key(self) -> str | None:
         """The caller's own key for the upstream, None where the server's is used."""
 
-    async def admit(self) -> None:
+    async def admit(self, calls: int) -> None:
         """Counts one request.
+
+        Args:
+            calls: model calls that it may need, at least 1, the judge's as well.
 
         Raises:
             Refused: a rate or a budget is used up.
@@ -52,7 +55,7 @@ class Anybody:
     name = "anybody"
     upstream_key: str | None = None
 
-    async def admit(self) -> None:
+    async def admit(self, calls: int) -> None:
         """Admits."""
 
     def require_model(self, model: str) -> None:

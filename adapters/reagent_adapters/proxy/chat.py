@@ -24,6 +24,7 @@ from reagent_adapters.proxy.upstream import Json, Origin
 from reagent_sdk import scope as run_scope
 from reagent_sdk.clients.replies import usage_from
 from reagent_sdk.errors import JudgeFailed, LowScore
+from reagent_sdk.judges.base import calls_per_verdict
 from reagent_sdk.serving.account import Account
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class Chat:
         header = dict(scope["headers"]).get(HEADER.lower().encode(), b"").decode("latin-1")
         body = self.dialect.to_chat(given)
         ask = read_ask(body, header, self.settings.defaults, max_choices=self.settings.max_choices)
-        async with admitted(scope, str(ask.body.get("model", "")), ask.rules.way.seconds) as admission:
+        model, calls = str(ask.body.get("model", "")), ask.calls(calls_per_verdict(self.runner.judge))
+        async with admitted(scope, model, ask.rules.way.seconds, calls) as admission:
             with run_scope.entered(run_scope.Scope(admission.meter)):
                 await self._answer(ask, given, admission, send)
 

@@ -139,7 +139,7 @@ def proxy(  # noqa: PLR0913 - one parameter an option
     door = Door(host, keys, ledger, pass_through, no_auth, tuple(cors_origin or ()))
     hosting = Hosting(
         settings,
-        doors_of(door, events, in_flight=max_in_flight, calls=2 * (1 + settings.defaults.max_rounds)),
+        doors_of(door, events, in_flight=max_in_flight),
         Telling(_record(log), show_analysis),
         drain_seconds,
     )

@@ -40,14 +40,13 @@ class Door:
         return self.keys is not None or self.pass_through
 
 
-def doors_of(door: Door, log: EventLog, *, in_flight: int, calls: int) -> Doors:
+def doors_of(door: Door, log: EventLog, *, in_flight: int) -> Doors:
     """The doors that were asked for.
 
     Args:
         door: what was said.
         log: events.
         in_flight: requests served at a time.
-        calls: model calls that one request may need.
 
     Raises:
         InvalidInput: it would open the proxy by mistake, or a file cannot be used.
@@ -70,7 +69,7 @@ def doors_of(door: Door, log: EventLog, *, in_flight: int, calls: int) -> Doors:
     ledger = Ledger(door.ledger)
 
     def accounts(app: ASGIApp, registry: CollectorRegistry) -> ASGIApp:
-        books = Books(ledger, AccountMetrics(registry), log, calls)
+        books = Books(ledger, AccountMetrics(registry), log)
         return Accounts(app, keys=keys, pass_through=door.pass_through, books=books)
 
     local_only = not door.closed and is_loopback(door.host)

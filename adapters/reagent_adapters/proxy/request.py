@@ -85,13 +85,14 @@ class Admission:
 
 
 @asynccontextmanager
-async def admitted(scope: Scope, model: str, seconds: float | None) -> AsyncIterator[Admission]:
+async def admitted(scope: Scope, model: str, seconds: float | None, calls: int = 1) -> AsyncIterator[Admission]:
     """Lets a request in, and charges the caller for what it used, however it ends.
 
     Args:
         scope: the request.
         model: the model that it asks for.
         seconds: longest time for it.
+        calls: model calls that it may need, the judge's as well.
 
     Raises:
         Refused: the caller may not, or what the request's run raised, in words for the caller.
@@ -99,7 +100,7 @@ async def admitted(scope: Scope, model: str, seconds: float | None) -> AsyncIter
     caller, account = caller_of(scope), Account.of(scope)
     account.told["caller"] = caller.name
     caller.require_model(model)
-    await caller.admit()
+    await caller.admit(calls)
     left = caller.budget()
     meter = Meter(_within(left or Budget(), seconds))
     try:

@@ -36,7 +36,7 @@ def book(*, name: str = "team-a", key: str = KEY, **limits: Any) -> KeyBook:
 
 
 async def one_call(caller: KeyCaller) -> object:
-    await caller.admit()
+    await caller.admit(8)
     caller.charge(ONE)
     return {"name": caller.name, "upstream": caller.upstream_key}
 
@@ -277,7 +277,7 @@ def test_the_run_is_told_what_is_left() -> None:
 
     async def work(caller: KeyCaller) -> object:
         assert caller.budget() is None
-        await caller.admit()
+        await caller.admit(8)
         seen.append(caller.budget())
         caller.charge(ONE)
         caller.charge(ONE)
@@ -299,7 +299,7 @@ def test_the_run_is_told_what_is_left() -> None:
 
 def test_a_request_that_fails_gives_back_what_it_reserved() -> None:
     async def work(caller: KeyCaller) -> object:
-        await caller.admit()
+        await caller.admit(8)
         caller.charge(ONE)
         raise RuntimeError("broke")
 
@@ -314,7 +314,7 @@ def test_a_request_that_is_cancelled_gives_back_what_it_reserved() -> None:
     begun = asyncio.Event()
 
     async def work(caller: KeyCaller) -> object:
-        await caller.admit()
+        await caller.admit(8)
         caller.charge(ONE)
         begun.set()
         return await asyncio.Event().wait()
@@ -344,9 +344,9 @@ def test_what_comes_after_the_end_is_still_counted() -> None:
 
 def test_a_request_is_admitted_once() -> None:
     async def work(caller: KeyCaller) -> object:
-        await caller.admit()
+        await caller.admit(8)
         with pytest.raises(RuntimeError, match="admitted once"):
-            await caller.admit()
+            await caller.admit(8)
         return {}
 
     assert Server(work, keys=book(calls=10)).once().status_code == 200
@@ -357,7 +357,7 @@ def test_200_concurrent_requests_never_pass_the_budget_of_calls() -> None:
 
     async def work(caller: KeyCaller) -> object:
         nonlocal under_way, most
-        await caller.admit()
+        await caller.admit(8)
         budget = caller.budget()
         assert budget is not None
         assert budget.calls is not None
@@ -399,7 +399,7 @@ def test_calls_that_requests_under_way_hold_are_worth_another_try() -> None:
     begun, go = asyncio.Event(), asyncio.Event()
 
     async def work(caller: KeyCaller) -> object:
-        await caller.admit()
+        await caller.admit(8)
         begun.set()
         await go.wait()
         return {}

@@ -135,7 +135,7 @@ def test_a_key_with_a_budget_at_the_running_proxy(tmp_path: Path) -> None:
     keys, ledger = tmp_path / "keys.toml", tmp_path / "ledger.db"
     keys.write_text(f'[[keys]]\nname = "team-a"\nsha256 = "{digest}"\ncalls = 5\nmodels = ["test-*"]\n')
     for left in (True, False):  # the ledger outlives the server
-        doors = doors_of(Door("127.0.0.1", keys, ledger), EventLog(), in_flight=8, calls=8)
+        doors = doors_of(Door("127.0.0.1", keys, ledger), EventLog(), in_flight=8)
         with (
             served(doors=doors) as (proxy, upstream),
             openai.OpenAI(base_url=proxy.url, api_key=key, max_retries=0) as client,

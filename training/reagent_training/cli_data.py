@@ -1,0 +1,26 @@
+"""The group `reagent data`. What a command needs is imported when it runs."""
+
+from __future__ import annotations
+
+import typer
+
+from reagent_training.data.commands import change, convert, look
+
+app = typer.Typer(help="Make and look at labelled trajectories, the data that judges are trained on.")
+
+
+@app.callback()
+def root() -> None:
+    """Make and look at labelled trajectories, the data that judges are trained on."""
+
+
+app.command("convert", short_help="Public data sets and run logs as training data.", epilog=convert.EXAMPLES)(
+    convert.convert
+)
+app.command("show", short_help="The rows of a set, or one in full.", epilog=look.SHOW_EXAMPLES)(look.show)
+app.command("stats", short_help="What a set holds.", epilog=look.STATS_EXAMPLES)(look.stats)
+app.command("split", short_help="Parts by question, never by row.", epilog=change.SPLIT_EXAMPLES)(change.split)
+app.command("filter", short_help="Leaks, duplicates, contamination, length.", epilog=change.FILTER_EXAMPLES)(
+    change.filter_set
+)
+app.command("merge", short_help="Several sets as one.", epilog=change.MERGE_EXAMPLES)(change.merge)

@@ -1,0 +1,1 @@
+"""The commands of `reagent data`. What a command needs is imported when it runs."""

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 from reagent_adapters.proxy.accounts_book import KeyBook
 from reagent_adapters.proxy.accounts_caller import Books, KeyCaller
+from reagent_adapters.proxy.accounts_follow import Followed
 from reagent_adapters.proxy.accounts_limits import Limits
 from reagent_adapters.proxy.accounts_metrics import AccountMetrics
 from reagent_adapters.proxy.accounts_rates import Rates
 from reagent_adapters.proxy.caller import SCOPE_KEY
 from reagent_adapters.proxy.key_file import KEY_PREFIX, OPEN, PASS_THROUGH, UNKNOWN, KeyEntry, new_key, read_keys
 from reagent_adapters.proxy.ledger import Ledger
+from reagent_adapters.proxy.limits_file import read_limits
 from reagent_sdk.secrets import Secret
 from reagent_sdk.serving.answers import Refused
 
@@ -28,6 +30,7 @@ __all__ = [
     "AccountMetrics",
     "Accounts",
     "Books",
+    "Followed",
     "KeyBook",
     "KeyCaller",
     "KeyEntry",
@@ -35,6 +38,7 @@ __all__ = [
     "Limits",
     "new_key",
     "read_keys",
+    "read_limits",
 ]
 
 _MOST_RATES = 10_000
@@ -48,7 +52,8 @@ class Accounts:
         app: what answers.
         keys: keys of ours; None for none.
         pass_through: take other keys as the callers' own for the upstream.
-        guests: limits of callers who are not in `keys`: rates for each of them, budgets for all of them together.
+        guests: limits of callers who are not in `keys`: rates for each of them, budgets for all of them together; or a
+            file that says so, which is followed. Callers without any key cannot be told apart and share the rates too.
         books: ledger, metrics and log.
         prefix: paths that it is about.
     """
@@ -59,7 +64,7 @@ class Accounts:
         *,
         keys: KeyBook | None = None,
         pass_through: bool = False,
-        guests: Limits | None = None,
+        guests: Limits | Followed[Limits] | None = None,
         books: Books | None = None,
         prefix: str = "/v1",
     ) -> None:
@@ -113,10 +118,11 @@ class Accounts:
         return KeyCaller(entry.name, entry, books=self._books, rates=self._rates_of(entry.name))
 
     def _guest(self, name: str, who: str, key: Secret | None) -> KeyCaller:
-        if self._guests.expired(datetime.now(UTC)):
+        limits = self._guests.now() if isinstance(self._guests, Followed) else self._guests
+        if limits.expired(datetime.now(UTC)):
             self._books.metrics.refusal(name, "expired")
             raise Refused(401, "this server takes no such callers any more", code="invalid_api_key")
-        return KeyCaller(name, self._guests, books=self._books, rates=self._rates_of(who), upstream_key=key)
+        return KeyCaller(name, limits, books=self._books, rates=self._rates_of(who), upstream_key=key)
 
     def _unknown(self, told: str) -> Refused:
         self._books.metrics.refusal(UNKNOWN, "key")

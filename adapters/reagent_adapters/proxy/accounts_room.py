@@ -53,5 +53,5 @@ def require_room(limits: Limits, spent: Spent, left: dict[str, int | float | Non
 def _unknown(calls: int, what: str, field: str) -> str:
     return (
         f"{calls} model calls of this key had no known {what}, so its budget cannot be kept; "
-        f"whoever runs this server can set {field} in the key file"
+        f"whoever runs this server can set {field}"
     )

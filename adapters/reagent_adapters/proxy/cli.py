@@ -78,6 +78,9 @@ def proxy(  # noqa: PLR0913 - one parameter an option
     pass_through: Annotated[
         bool, typer.Option("--pass-through", help="Take other keys as the callers' own for the upstream.")
     ] = False,
+    guest_limits: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Budgets and rates of callers who are in no key file.")
+    ] = None,
     no_auth: Annotated[
         bool, typer.Option("--no-auth", help="Serve without keys on an address that other machines reach.")
     ] = False,
@@ -136,7 +139,7 @@ def proxy(  # noqa: PLR0913 - one parameter an option
         max_choices=max_choices,
         pace=Pace(keepalive_seconds, request_seconds),
     )
-    door = Door(host, keys, ledger, pass_through, no_auth, tuple(cors_origin or ()))
+    door = Door(host, keys, ledger, pass_through, no_auth, tuple(cors_origin or ()), guest_limits)
     hosting = Hosting(
         settings,
         doors_of(door, events, in_flight=max_in_flight),

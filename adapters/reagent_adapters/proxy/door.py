@@ -25,6 +25,7 @@ class Door:
         pass_through: whether other keys go on to the upstream.
         no_auth: whether everybody may come in.
         origins: web pages whose scripts may call.
+        guests: a file with the limits of callers who are in no key file.
     """
 
     host: str
@@ -33,6 +34,7 @@ class Door:
     pass_through: bool = False
     no_auth: bool = False
     origins: tuple[str, ...] = ()
+    guests: Path | None = None
 
     @property
     def closed(self) -> bool:
@@ -51,7 +53,7 @@ def doors_of(door: Door, log: EventLog, *, in_flight: int) -> Doors:
     Raises:
         InvalidInput: it would open the proxy by mistake, or a file cannot be used.
     """
-    from reagent_adapters.proxy.accounts import AccountMetrics, Accounts, Books, KeyBook, Ledger
+    from reagent_adapters.proxy.accounts import AccountMetrics, Accounts, Books, Followed, KeyBook, Ledger, read_limits
     from reagent_adapters.proxy.app import Doors
     from reagent_sdk.cli.reach import check_reach
     from reagent_sdk.errors import InvalidInput
@@ -63,14 +65,17 @@ def doors_of(door: Door, log: EventLog, *, in_flight: int) -> Doors:
         raise InvalidInput(f"--cors-origin '*' lets every web page use a proxy without keys; pass {fix}")
     if any("://" not in origin for origin in door.origins if origin != "*"):
         raise InvalidInput("--cors-origin takes an origin such as https://app.example.com")
-    if door.ledger is not None and door.keys is None:
-        raise InvalidInput("--ledger keeps the budgets of keys; pass --keys FILE as well")
+    if door.guests is not None and door.keys is not None and not door.pass_through:
+        raise InvalidInput("--guest-limits is for callers who are in no key file; pass --pass-through to let them in")
+    if door.ledger is not None and door.keys is None and door.guests is None:
+        raise InvalidInput("--ledger keeps budgets; pass --keys FILE as well, or --guest-limits FILE")
     keys = KeyBook.from_file(door.keys, log=log) if door.keys is not None else None
+    guests = Followed(door.guests, read_limits, "guests", log=log) if door.guests is not None else None
     ledger = Ledger(door.ledger)
 
     def accounts(app: ASGIApp, registry: CollectorRegistry) -> ASGIApp:
         books = Books(ledger, AccountMetrics(registry), log)
-        return Accounts(app, keys=keys, pass_through=door.pass_through, books=books)
+        return Accounts(app, keys=keys, pass_through=door.pass_through, guests=guests, books=books)
 
     local_only = not door.closed and is_loopback(door.host)
     return Doors(accounts, local_only, door.origins, in_flight)

@@ -6,10 +6,8 @@ Keys themselves are forgotten right after they were read; what is kept are SHA-2
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import secrets
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 from pydantic import ConfigDict, Field, ValidationError
 
 from reagent_adapters.proxy.accounts_limits import Limits
+from reagent_adapters.proxy.limits_file import problems, read_table, require_known
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.secrets import redact
 
@@ -26,13 +25,10 @@ KEY_PREFIX = "rk-"
 OPEN, PASS_THROUGH, UNKNOWN = "open", "pass-through", "unknown"
 """Names of callers who are in no key file."""
 
-_LONGEST_FILE = 2**20
 _SHORTEST_KEY = 16
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,47}")
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 _LIKE_A_KEY = re.compile(r"[0-9a-fA-F]{24,}")
-_FIELD = re.compile(r"[a-z_]{1,30}")
-_PLACE = re.compile(r"\(at (?:line \d+, column \d+|end of document)\)$")
 
 
 class KeyEntry(Limits):
@@ -56,33 +52,12 @@ def read_keys(path: Path) -> tuple[KeyEntry, ...]:
     Raises:
         InvalidInput: it cannot be read, or an entry is wrong; the message names the entry and the fix.
     """
+    what = f"the key file {path}"
+    parsed = read_table(path, what)
     try:
-        with path.expanduser().open("rb") as opened:
-            data = opened.read(_LONGEST_FILE + 1)
-        if len(data) > _LONGEST_FILE:
-            raise InvalidInput(f"the key file {path} is larger than {_LONGEST_FILE} bytes")
-        text = data.decode()
-    except OSError as error:
-        raise InvalidInput(f"cannot read the key file {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise InvalidInput(f"the key file {path} is not text") from None
-    try:
-        return _entries(_parsed(text, is_json=path.suffix.lower() == ".json"))
+        return _entries(parsed)
     except InvalidInput as error:
-        raise InvalidInput(f"the key file {path}: {error}") from None
-
-
-def _parsed(text: str, *, is_json: bool) -> object:
-    # The parsers' own messages can quote the file.
-    try:
-        return json.loads(text) if is_json else tomllib.loads(text)
-    except json.JSONDecodeError as error:
-        raise InvalidInput(f"it is not JSON (at line {error.lineno}, column {error.colno})") from None
-    except tomllib.TOMLDecodeError as error:
-        place = _PLACE.search(str(error))
-        raise InvalidInput(f"it is not TOML {place[0] if place else ''}".rstrip()) from None
-    except RecursionError:
-        raise InvalidInput("it is nested too deeply") from None
+        raise InvalidInput(f"{what}: {error}") from None
 
 
 def _entries(parsed: object) -> tuple[KeyEntry, ...]:
@@ -116,15 +91,13 @@ def _entry(row: object, number: int) -> KeyEntry:
         raise InvalidInput(f"{where}: this name stands for callers who are in no key file; take another one")
     digests = tuple(_digests(row, where))
     rest = {field: value for field, value in row.items() if field not in ("key", "sha256")}
-    for field in rest.keys() - {"name", *Limits.model_fields}:
-        shown = field if _FIELD.fullmatch(field) else "one of its fields"  # which may be a misplaced key
-        raise InvalidInput(
-            f"{where}: {shown} is not a setting; there are name, key, sha256, {', '.join(Limits.model_fields)}"
-        )
     try:
+        require_known(row, ("name", "key", "sha256", *Limits.model_fields))
         return KeyEntry(**rest, digests=digests)
     except ValidationError as error:
-        raise InvalidInput(f"{where}: {_problems(error)}") from None
+        raise InvalidInput(f"{where}: {problems(error)}") from None
+    except InvalidInput as error:
+        raise InvalidInput(f"{where}: {error}") from None
 
 
 def _is_name(name: object) -> bool:
@@ -150,11 +123,3 @@ def _digests(row: dict[str, Any], where: str) -> Iterable[bytes]:
             f"{where}: a key of fewer than {_SHORTEST_KEY} characters can be guessed: openssl rand -hex 32"
         )
     return [hashlib.sha256(key.encode()).digest()]
-
-
-def _problems(error: ValidationError) -> str:
-    told = []
-    for problem in error.errors(include_input=False, include_context=False):
-        field = str(problem["loc"][0]) if problem["loc"] else ""
-        told.append(f"{field}: {problem['msg'].removeprefix('Value error, ')}")
-    return "; ".join(dict.fromkeys(told))

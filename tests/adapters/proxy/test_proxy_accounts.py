@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,8 +13,10 @@ from typing import Any
 
 import pytest
 from proxy_server import GOOD, Proxy, answering, judging, proxy_thread
+from reagent_adapters.proxy.accounts import Followed, read_limits
 from reagent_adapters.proxy.door import Door, doors_of
 
+from reagent_sdk.errors import InvalidInput
 from reagent_sdk.serving.log import EventLog
 from reagent_sdk.testing import ChatServer, Reply
 
@@ -95,3 +99,74 @@ def test_a_run_never_gets_more_than_is_left(upstream: ChatServer, judge: ChatSer
         assert report["stop"] == "budget"
         assert len(upstream.requests) + len(judge.requests) - before <= 7
         assert used(proxy) <= 7
+
+
+# --- callers who are in no key file ---
+
+
+def guest_file(folder: Path, limits: str) -> Path:
+    path = folder / "guests.toml"
+    path.write_text(limits)
+    return path
+
+
+def test_open_callers_share_a_budget_that_outlives_the_server(
+    upstream: ChatServer, judge: ChatServer, tmp_path: Path
+) -> None:
+    door = Door("127.0.0.1", ledger=tmp_path / "ledger", guests=guest_file(tmp_path, "calls = 4\nmodels = ['test-*']"))
+    for bare in (2, 0):
+        doors = doors_of(door, EventLog(), in_flight=8)
+        with proxy_thread(upstream.base_url, judge.base_url, doors=doors) as proxy:
+            for _ in range(bare):
+                assert proxy.ask(reagent="bare").status_code == 200
+            if bare:
+                assert proxy.ask(model="other").json()["error"]["code"] == "model_not_found"
+            else:
+                assert proxy.ask().json()["reagent"]["stop"] == "budget"  # no revision
+                assert proxy.counted("key_calls_total", "open") == 2
+                refused = proxy.ask(headers={"Authorization": "Bearer whatever"})
+                assert (refused.status_code, refused.json()["error"]["code"]) == (429, "insufficient_quota")
+
+
+def test_callers_with_keys_of_their_own_have_rates_each(
+    upstream: ChatServer, judge: ChatServer, tmp_path: Path
+) -> None:
+    guests, keys = guest_file(tmp_path, "requests_per_minute = 1"), key_file(tmp_path, "")
+    door = Door("127.0.0.1", keys, pass_through=True, guests=guests)
+    with proxy_thread(upstream.base_url, judge.base_url, doors=doors_of(door, EventLog(), in_flight=8)) as proxy:
+        asked = [("sk-one", 200), ("sk-two", 200), ("sk-one", 429), ("sk-two", 429), (KEY, 200), (KEY, 200)]
+        for key, status in asked:
+            assert proxy.ask(headers={"Authorization": f"Bearer {key}"}, reagent="bare").status_code == status
+        assert proxy.counted("key_refusals_total", "pass-through", "rate") == 2
+
+
+def test_changed_limits_of_guests_take_effect(tmp_path: Path) -> None:
+    seconds, out = [0.0], io.StringIO()
+    path = guest_file(tmp_path, "calls = 5")
+    followed = Followed(path, read_limits, "guests", log=EventLog(out), clock=lambda: seconds[0])
+    path.write_text("calls = 77")
+    assert followed.now().calls == 5  # not yet
+    seconds[0] = 1.5
+    assert followed.now().calls == 77
+    path.write_text("cals = 78")
+    seconds[0] = 3.0
+    assert followed.now().calls == 77
+    assert "guests-kept" in out.getvalue()
+    assert out.getvalue().count("guests-read") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "at least one of requests_per_minute"),
+        ("usd = -1", "usd: Input should be greater than 0"),
+        ("calls = 1\nkey = 'rk-0123456789abcdef'", "key is not a setting; there are requests_per_minute"),
+        ("[[keys]]\ncalls = 1", "keys is not a setting"),
+        ("calls = ", "is not TOML"),
+    ],
+)
+def test_wrong_limits_of_guests_are_told(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(InvalidInput, match=re.escape(told)) as caught:
+        read_limits(guest_file(tmp_path, text))
+    assert "guests.toml" in str(caught.value)
+    assert "0123456789abcdef" not in str(caught.value)

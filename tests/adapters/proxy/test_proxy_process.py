@@ -234,7 +234,12 @@ def test_sigterm_lets_streams_end_and_takes_no_more(judge: ChatServer) -> None:
         (["--upstream", "local:nonsense"], "unknown model"),
         (["--upstream", "http://127.0.0.1:1/v1", "--judge", "nonsense"], "unknown judge"),
         (["--upstream", "http://127.0.0.1:1/v1", "--keys", "/no/such/file"], "cannot read the key file"),
-        (["--upstream", "http://127.0.0.1:1/v1", "--ledger", "x"], "pass --keys FILE as well"),
+        (["--upstream", "http://127.0.0.1:1/v1", "--ledger", "x"], "pass --keys FILE as well, or --guest-limits FILE"),
+        (["--upstream", "http://127.0.0.1:1/v1", "--guest-limits", "/no/such/file"], "cannot read the file of limits"),
+        (
+            ["--upstream", "http://127.0.0.1:1/v1", "--keys", "k", "--guest-limits", "g"],
+            "--pass-through to let them in",
+        ),
         (["--upstream", "http://127.0.0.1:1/v1", "--pass-through", "--no-auth"], "contradicts"),
         (["--upstream", "http://127.0.0.1:1/v1", "--cors-origin", "*"], "every web page"),
         (["--upstream", "http://127.0.0.1:1/v1", "--cors-origin", "app.example"], "https://app.example.com"),

@@ -2,42 +2,26 @@
 
 from __future__ import annotations
 
-import os
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from reagent_adapters.proxy.cli_words import EXAMPLES, announce, show_new_key
 from reagent_adapters.proxy.door import Door, doors_of
-from reagent_sdk.cli import exits
 from reagent_sdk.cli.options import COMPOSED_FORMS, SPEC_FORMS, JsonOption, check_spec, judge_spec
 
 if TYPE_CHECKING:
-    from reagent_adapters.proxy.host import Parties
     from reagent_adapters.proxy.rules import Defaults
     from reagent_sdk.record import RunLog
-
-EXAMPLES = """\b
-Examples:
-  reagent proxy --upstream http://127.0.0.1:8000/v1 --judge http://127.0.0.1:8001/v1
-  reagent proxy --upstream https://api.openai.com/v1 --upstream-key-env OPENAI_API_KEY --judge local
-  reagent proxy --upstream anthropic/claude-sonnet-4-5 --judge openai/gpt-5 --rounds 2 --accept 0.8
-  reagent proxy --upstream https://api.openai.com/v1 --pass-through --judge http://10.0.0.5:8001/v1
-  OPENAI_BASE_URL=http://127.0.0.1:8010/v1 python your_application.py
-
-\b
-A request's own policy, the strongest first:
-  body      {"reagent": {"rounds": 2, "accept": 0.8}}        extra_body= of OpenAI's client
-  header    X-Reagent-Policy: rounds=2, keep=best, floor=0.3
-  model     NAME:critique, NAME:bare, NAME:rounds=2
-"""
 
 
 def proxy(  # noqa: PLR0913 - one parameter an option
     upstream: Annotated[
-        str,
-        typer.Option(metavar="SPEC", help=f"The model that answers: {SPEC_FORMS}."),
-    ],
+        str | None,
+        typer.Option(metavar="SPEC", help=f"The model that answers, always needed: {SPEC_FORMS}."),
+    ] = None,
     judge: Annotated[
         str | None,
         typer.Option(
@@ -72,6 +56,9 @@ def proxy(  # noqa: PLR0913 - one parameter an option
     keys: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Key file: who may call, with budgets and rates.")
     ] = None,
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="Only draw a key: print it, this once, and its entry for the key file.")
+    ] = False,
     ledger: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where budgets are kept; without it a restart forgets them.")
     ] = None,
@@ -118,8 +105,13 @@ def proxy(  # noqa: PLR0913 - one parameter an option
     import asyncio
     from importlib.util import find_spec
 
-    from reagent_sdk.errors import MissingExtra
+    from reagent_sdk.errors import InvalidInput, MissingExtra
 
+    if new_key:
+        show_new_key(as_json=as_json)
+        return
+    if upstream is None:
+        raise InvalidInput(f"--upstream is missing: {SPEC_FORMS}")
     if any(find_spec(name) is None for name in ("starlette", "uvicorn", "prometheus_client")):
         raise MissingExtra("the proxy", "serve")
     from reagent_adapters.proxy.app import Telling
@@ -149,28 +141,8 @@ def proxy(  # noqa: PLR0913 - one parameter an option
     parties = Parties(upstream, judge_spec(judge), upstream_key_env, judge_seconds, price_of(price), probe_seconds)
     with listen(host, port) as sock:
         url = url_of(sock)
-
-        def announce(caveat: str) -> None:
-            _announce(url, parties, caveat, as_json=as_json)
-
-        asyncio.run(serve(parties, hosting, sock, events, announce))
-
-
-def _announce(url: str, parties: Parties, caveat: str, *, as_json: bool) -> None:
-    """The line that says that the proxy can be used."""
-    import sys
-
-    from reagent_sdk.cli.terminal import one_line, to_stdout, write_json
-    from reagent_sdk.secrets import redact
-
-    upstream, judge = redact(parties.upstream), redact(parties.judge)
-    if as_json:
-        write_json({"url": url, "upstream": upstream, "judge": judge, "caveat": caveat, "pid": os.getpid()})
-        return
-    if caveat:
-        exits.warn(caveat)
-    to_stdout(f"proxy at {url} for {one_line(upstream)}, judged by {one_line(judge)}")
-    sys.stdout.flush()
+        announcing = functools.partial(announce, url, parties, as_json=as_json)
+        asyncio.run(serve(parties, hosting, sock, events, announcing))
 
 
 def _defaults(policy: dict[str, Any], way: dict[str, Any], max_rounds: int, seconds: float) -> Defaults:

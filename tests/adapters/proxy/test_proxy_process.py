@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from proxy_server import DRAFT, GOOD, answering, events, judging, proxy_process, proxy_thread, said, until
-from reagent_adapters.proxy.accounts import Accounts
+from reagent_adapters.proxy.accounts import Accounts, KeyBook
 from reagent_adapters.proxy.app import Doors
 
 from reagent_sdk import models
@@ -256,6 +256,27 @@ def test_wrong_options_are_one_line_and_exit_code_2(
     captured = capsys.readouterr()
     assert told in captured.err
     assert captured.out == ""
+
+
+def test_a_new_key_is_shown_once_with_its_entry(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    drawn = []
+    for _ in range(2):
+        assert main(["proxy", "--new-key"]) == 0
+        captured = capsys.readouterr()
+        key, entry = captured.out.split("\n", 1)
+        assert captured.err == ""
+        assert captured.out.count(key) == 1
+        file = tmp_path / "keys.toml"
+        file.write_text(entry)
+        book = KeyBook.from_file(file)
+        assert book.find(key.encode()) == book.entries[0]
+        assert book.find(key.encode() + b"x") is None
+        drawn.append(key)
+    assert drawn[0] != drawn[1]
+    assert main(["proxy", "--new-key", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert hashlib.sha256(told["key"].encode()).hexdigest() == told["sha256"]
+    assert told["key"].startswith("rk-")
 
 
 def test_help_shows_examples_and_loads_nothing_heavy() -> None:

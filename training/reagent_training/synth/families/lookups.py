@@ -99,6 +99,8 @@ def lookup_puzzle(rng: Random, split: Split, task_id: str, atlas: Atlas, corpus:
     """A question about a world."""
     kind, relations = rng.choice(_CHAINS[split])
     chain = Chain(rng.choice(atlas.of(kind)).name, relations)
+    while not (slips := slips_of(atlas, (chain,))):
+        chain = Chain(rng.choice(atlas.of(kind)).name, relations)
     value = chain.value(atlas)
     asked = rng.choice(_ASKS).format(np=chain.words(rng.randrange(2)))
     task = SynthTask(
@@ -113,4 +115,4 @@ def lookup_puzzle(rng: Random, split: Split, task_id: str, atlas: Atlas, corpus:
         tools=("search", "browse"),
         corpus=corpus,
     )
-    return LookupPuzzle(task, atlas, chain, slips_of(atlas, (chain,)))
+    return LookupPuzzle(task, atlas, chain, slips)

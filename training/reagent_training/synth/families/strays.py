@@ -16,7 +16,7 @@ _YEARS = range(1000, 2101)
 
 
 def slips_of(atlas: Atlas, chains: Sequence[Chain]) -> tuple[Slip, ...]:
-    """One slip for each hop: the page of a namesake. Keys are "chain:hop"."""
+    """One slip for each hop whose namesake leads elsewhere: that one's page. Keys are "chain:hop"."""
     return tuple(
         Slip(
             f"{number}:{place}",
@@ -28,6 +28,7 @@ def slips_of(atlas: Atlas, chains: Sequence[Chain]) -> tuple[Slip, ...]:
         )
         for number, chain in enumerate(chains)
         for place, hop in enumerate(chain.hops(atlas))
+        if chain.hops(atlas, place)[-1].value != chain.value(atlas)
     )
 
 

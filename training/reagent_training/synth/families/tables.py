@@ -118,8 +118,10 @@ class TablePuzzle:
 
     def _reckoning(self, rng: Random, query: Query, style: int) -> Step:
         call = Call("python", {"code": self.form.program(self.desk, query, style)})
+        of = self.query.attribute if self.form.joins else self.query.group
+        what = f"the figure for {of} in {self.query.year}"
         via = rng.choice(("Python gives", "The code prints", "The result is"))
-        return Step(rng.choice(_RECKONING), (call,), Role.COMPUTE, "the figure that was asked for", OUT, via)
+        return Step(rng.choice(_RECKONING), (call,), Role.COMPUTE, what, OUT, via)
 
 
 def table_puzzle(rng: Random, split: Split, task_id: str, desk: Desk, folder: str) -> TablePuzzle:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from reagent_training.data.commands import change, convert, look
+from reagent_training.synth.command import SYNTH_EXAMPLES, synth
 
 app = typer.Typer(help="Make and look at labelled trajectories, the data that judges are trained on.")
 
@@ -23,4 +24,5 @@ app.command("split", short_help="Parts by question, never by row.", epilog=chang
 app.command("filter", short_help="Leaks, duplicates, contamination, length.", epilog=change.FILTER_EXAMPLES)(
     change.filter_set
 )
+app.command("synth", short_help="Generated tool tasks, sound and flawed.", epilog=SYNTH_EXAMPLES)(synth)
 app.command("merge", short_help="Several sets as one.", epilog=change.MERGE_EXAMPLES)(change.merge)

@@ -70,15 +70,20 @@ def read_questions(path: Path) -> Iterator[str]:
 
 def _question(row: Mapping[str, Any]) -> str | None:
     task = row.get("task")
-    if isinstance(task, dict) and isinstance(task.get("question"), str):
-        return str(task["question"])
-    for key in _KEYS:
-        if isinstance(row.get(key), str):
-            return str(row[key])
-    messages = row.get("messages")
-    asked = [one for one in messages if isinstance(one, dict) and one.get("role") == "user"] if messages else []
-    said = asked[0].get("content") if asked else None
-    return said if isinstance(said, str) else None
+    places = (task.get("question") if isinstance(task, dict) else None, *(row.get(key) for key in (*_KEYS, "messages")))
+    return next((text for place in places if (text := _asked(place)) is not None), None)
+
+
+def _asked(value: object) -> str | None:
+    """A text, or what the user says first in a chat, in lists of any depth."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        said = value.get("content")
+        return said if value.get("role") == "user" and isinstance(said, str) else None
+    if isinstance(value, list):
+        return next((text for one in value if (text := _asked(one)) is not None), None)
+    return None
 
 
 def _words(text: str) -> _Gram:

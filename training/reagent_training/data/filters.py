@@ -117,13 +117,15 @@ class CloseDuplicates:
     """
 
     def __init__(self, threshold: float = 0.9) -> None:
-        self._threshold = threshold
-        self._by_labels: dict[str, NearDuplicates] = {}
+        self._known = NearDuplicates(threshold)
+        self._labels: dict[str, str] = {}
 
     def __call__(self, record: LabelledTrajectory, /) -> str | None:
         """Why the record is to be left out."""
-        known = self._by_labels.setdefault(_labels(record), NearDuplicates(self._threshold))
-        return "near duplicate" if known.add(record.id, rendered(record)) else None
+        labels = _labels(record)
+        near = self._known.add(record.id, rendered(record))
+        self._labels[record.id] = labels
+        return "near duplicate" if any(self._labels[other] == labels for other in near) else None
 
 
 @dataclass

@@ -12,11 +12,12 @@ from reagent_sdk.trajectory import Trajectory
 
 _FAILED = re.compile(
     r"\A[\s\W]{0,8}(?:error|exception|failed|\w{1,40}(?:Error|Exception))\b"
-    r"|\A.{0,40}\bno effective tool call"
     r"|Traceback \(most recent call last\)"
     r"|^\w{1,40}(?:Error|Exception): ",
     re.IGNORECASE | re.MULTILINE,
 )
+_NO_CALL = re.compile(r"no effective tool call|i don't understand your input", re.IGNORECASE)
+"""What environments answer, as a user, to a step that was meant as a call and is none."""
 _LOOKED_AT = 4_000
 
 
@@ -28,7 +29,7 @@ class Sign(NamedTuple):
         number: the number in square brackets that the judge reads beside it; None for the final answer.
         tools: names of the tools it calls, each once.
         calls: how many calls it makes.
-        failed: how many of them came back as an error.
+        failed: how many of them came back as an error; 1 for a step that was meant as a call and is none.
         repeated: how many of them an earlier step made already, with the same arguments.
     """
 
@@ -92,16 +93,15 @@ def _is_answer(message: Message, trajectory: Trajectory) -> bool:
 
 
 def _results(messages: Sequence[Message], index: int) -> list[Message]:
-    """The results right after a step, and the user's complaint where a call was none at all."""
+    """What a step gets back, up to the agent's next one."""
     found = []
     for message in messages[index + 1 :]:
-        if message.role not in ("tool", "user"):
+        if message.role == "assistant":
             break
         found.append(message)
-        if message.role == "user":
-            break
-    return [message for message in found if message.role == "tool"]
+    return found
 
 
 def _failed(result: Message) -> bool:
-    return _FAILED.search(result.text[:_LOOKED_AT]) is not None
+    sign = _FAILED if result.role == "tool" else _NO_CALL
+    return sign.search(result.text[:_LOOKED_AT]) is not None

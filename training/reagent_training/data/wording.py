@@ -131,7 +131,7 @@ def _outcome(found: Findings, flaw: Sign | None) -> str:
 
 def _why(flaw: Sign) -> str:
     if flaw.failed:
-        return "the call fails, and nothing comes of it"
+        return "the call fails, and nothing comes of it" if flaw.calls else "it makes no valid call"
     if flaw.repeated:
         return "it repeats an earlier call without a new purpose"
     if flaw.number is None:
@@ -141,7 +141,7 @@ def _why(flaw: Sign) -> str:
 
 def _advice(flaw: Sign) -> str:
     if flaw.failed:
-        return "Read the error and correct the call."
+        return "Read the error and correct the call." if flaw.calls else "Call the tool in its proper form."
     if flaw.repeated:
         return "Ask for something new instead."
     if flaw.number is None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -26,7 +27,14 @@ Examples:
   reagent data merge apb.jsonl mint.parquet synth.jsonl --out all.jsonl
 """
 
-FilterName = Literal["leaks", "format", "duplicates", "near-duplicates"]
+
+class FilterName(StrEnum):
+    """Filters that can be left out."""
+
+    LEAKS = "leaks"
+    FORMAT = "format"
+    DUPLICATES = "duplicates"
+    NEAR_DUPLICATES = "near-duplicates"
 
 
 def split(
@@ -72,7 +80,7 @@ def filter_set(  # noqa: PLR0913 - one for each option of the command
     from reagent_training.data.making import filtered
 
     choice = Choice(
-        skip=tuple(skip or ()),
+        skip=tuple(one.value for one in skip or ()),
         against=tuple(one.expanduser() for one in against or ()),
         near=near,
         min_chars=min_chars,

@@ -22,15 +22,18 @@ def show_summary(about: Summary, screen: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("source", "labelled by", "licence")
-    for name in ("rows", "questions", "right", "wrong", "score", "targets", "pairs"):
+    table = Table("source")
+    for name in ("rows", "quest.", "right", "wrong", "score", "targets", "pairs"):
         table.add_column(name, justify="right")
     for name, of in about.sources.items():
         mean = "-" if of.mean_score is None else f"{of.mean_score:.2f}"
         figures = (of.rows, of.groups, of.right, of.wrong, mean, of.with_targets, of.pairs)
-        table.add_row(*map(clean, (name, ", ".join(of.labelled_by), of.licence, *map(str, figures))))
+        table.add_row(clean(name), *map(str, figures))
     screen.print(f"{about.rows} rows, {about.groups} questions, prompt {clean(about.prompt_version)}")
     screen.print(table)
+    for name, of in about.sources.items():
+        licence = of.licence or "no licence named"
+        screen.print(Text(clean(f"{name}: labelled by {', '.join(of.labelled_by)}; {licence}"), style="dim"))
     if about.score_histogram:
         most = max(about.score_histogram)
         for place, count in enumerate(about.score_histogram):

@@ -24,7 +24,7 @@ from reagent_sdk.secrets import Secret
 from reagent_sdk.serving.answers import Refused
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = [
     "AccountMetrics",
@@ -87,8 +87,14 @@ class Accounts:
             await refused.send(scope, receive, send)
             return
         scope[SCOPE_KEY] = caller
+
+        async def tell(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), *await caller.headers()]}
+            await send(message)
+
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, tell)
         finally:
             await caller.end()
 

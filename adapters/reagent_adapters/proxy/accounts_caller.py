@@ -119,6 +119,10 @@ class KeyCaller:
             return None
         return Budget(calls=grant.calls, tokens=grant.tokens, usd=grant.usd)
 
+    async def headers(self) -> list[tuple[bytes, bytes]]:
+        """What answers tell of its rates; empty without any."""
+        return await self._rates.headers(self.limits)
+
     async def end(self) -> None:
         """Records what was used and gives back what was not."""
         self._ended = True

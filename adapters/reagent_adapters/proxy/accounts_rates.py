@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from limits import RateLimitItem, RateLimitItemPerMinute
@@ -48,6 +49,24 @@ class Rates:
         """Counts what a request used, also beyond the limit."""
         if limits.tokens_per_minute is not None and tokens:
             await self._tokens.hit(RateLimitItemPerMinute(limits.tokens_per_minute), "tokens", cost=tokens)
+
+    async def headers(self, limits: Limits) -> list[tuple[bytes, bytes]]:
+        """What is left, as OpenAI tells it: `x-ratelimit-limit-requests`, `-remaining-`, `-reset-`, and for tokens.
+
+        A reset is the time until the first requests leave the window, or until the window of tokens ends.
+        """
+        told: list[tuple[bytes, bytes]] = []
+        rates: list[tuple[str, int | None, RateLimiter]] = [
+            ("requests", limits.requests_per_minute, self._requests),
+            ("tokens", limits.tokens_per_minute, self._tokens),
+        ]
+        for what, amount, limiter in rates:
+            if amount is not None:
+                stats = await limiter.get_window_stats(RateLimitItemPerMinute(amount), what)
+                reset = 0 if stats.remaining == amount else max(0, math.ceil(stats.reset_time - time.time()))
+                for name, value in (("limit", amount), ("remaining", stats.remaining), ("reset", f"{reset}s")):
+                    told.append((f"x-ratelimit-{name}-{what}".encode(), str(value).encode()))
+        return told
 
 
 async def _refused(limiter: RateLimiter, item: RateLimitItem, what: str) -> Refused:

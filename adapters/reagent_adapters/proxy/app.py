@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from reagent_sdk.judges.base import Judge
     from reagent_sdk.record import RunLog
 
-_EXPOSED = ("X-Request-Id", "X-Reagent-Status", "X-Reagent-Score", "X-Reagent-Attempts", "X-Reagent-Stop")
+_RATES = tuple(f"x-ratelimit-{what}-{of}" for what in ("limit", "remaining", "reset") for of in ("requests", "tokens"))
+_EXPOSED = ("X-Request-Id", "X-Reagent-Status", "X-Reagent-Score", "X-Reagent-Attempts", "X-Reagent-Stop", *_RATES)
 
 
 @dataclass(frozen=True)

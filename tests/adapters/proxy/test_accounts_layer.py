@@ -220,6 +220,37 @@ def test_tokens_a_minute_are_counted_after_the_request(clock: Time) -> None:
     assert asyncio.run(scene()) == [200, 200, 429, 429, 200]
 
 
+def rates_of(answer: httpx.Response) -> dict[str, str]:
+    return {name[12:]: value for name, value in answer.headers.items() if name.startswith("x-ratelimit-")}
+
+
+def test_answers_tell_what_is_left_of_rates_as_openai_does(clock: Time) -> None:
+    server = Server(keys=book(requests_per_minute=2, tokens_per_minute=100))
+
+    async def scene() -> list[httpx.Response]:
+        answers = []
+        for wait in (0, 20, 10):
+            clock.now += wait
+            answers.append(await server.ask())
+        return answers
+
+    first, second, refused = asyncio.run(scene())
+    whole = {"limit-requests": "2", "limit-tokens": "100"}
+    # Tokens are known when a request has ended: the first answer tells of none.
+    fresh = {"remaining-requests": "1", "reset-requests": "60s", "remaining-tokens": "100", "reset-tokens": "0s"}
+    assert rates_of(first) == whole | fresh
+    assert first.status_code == second.status_code == 200
+    late = {"remaining-requests": "0", "reset-requests": "40s", "remaining-tokens": "90", "reset-tokens": "40s"}
+    assert rates_of(second) == whole | late
+    assert refused.status_code == 429
+    left = {"remaining-requests": "0", "reset-requests": "30s", "remaining-tokens": "80", "reset-tokens": "30s"}
+    assert rates_of(refused) == whole | left
+    assert refused.headers["retry-after"] == "30"
+    assert rates_of(Server(keys=book(calls=10)).once()) == {}
+    one = rates_of(Server(keys=book(requests_per_minute=5)).once())
+    assert {name.rpartition("-")[2] for name in one} == {"requests"}
+
+
 def test_every_key_has_rates_of_its_own(clock: Time) -> None:
     server = Server(pass_through=True, guests=Limits(requests_per_minute=1))
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -15,18 +17,20 @@ from reagent_training.data.record import LabelledTrajectory
 from reagent_training.synth.critique import holds
 from reagent_training.synth.generate import SynthSettings, generate, read_tasks
 from reagent_training.synth.grading import grade, number, right
+from reagent_training.synth.labels import texts_of
 from reagent_training.synth.plan import Flaw
 from reagent_training.synth.record import Split, SynthTask
+from reagent_training.synth.toolset import tools_of
+from sybil import Document
+from sybil.parsers.markdown import PythonCodeBlockParser
 from typer.testing import CliRunner
 
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.leaks import leaked_answers
 from reagent_sdk.messages import Message
 from reagent_sdk.parsing import parse_verdict
-from reagent_sdk.tools import BrowseTool, FileReader, PythonTool, SearchTool
-from reagent_sdk.tools.base import Tool, opened
+from reagent_sdk.tools.base import opened
 from reagent_sdk.tools.calls import run_calls
-from reagent_sdk.tools.corpus.search import CorpusSearch
 
 TASKS = 52
 ERROR = re.compile(r"\b(?:NotFound|InvalidInput|\w+Error):")
@@ -139,6 +143,16 @@ def test_critiques_give_nothing_away_and_targets_can_be_parsed(
     assert len({row.score for row in rows}) > 30
 
 
+def test_texts_name_nothing_that_the_agent_has_not_seen(folder: Path, rows: list[LabelledTrajectory]) -> None:
+    """An intermediate finding would be a hint, and a judge that reads only the record cannot know it."""
+    pages = [json.loads(line) for line in (folder / "corpora" / "atlas-0000.jsonl").read_text().splitlines()]
+    names = [page["title"] for page in pages]
+    for row, record in zip(rows, texts_of(rows), strict=True):
+        for name in names:
+            if name in f"{row.critique} {row.analysis}":
+                assert name in record, (row.id, row.critique, row.analysis)
+
+
 def test_results_are_those_of_the_real_tools(folder: Path, rows: list[LabelledTrajectory]) -> None:
     """A trajectory of each family, with new tools made in the usual way; two of them hold a tool's error."""
     chosen: list[LabelledTrajectory] = []
@@ -153,15 +167,9 @@ def test_results_are_those_of_the_real_tools(folder: Path, rows: list[LabelledTr
 
 
 async def _again(folder: Path, task: SynthTask, row: LabelledTrajectory) -> list[Message]:
-    tools: dict[str, Tool] = {}
-    if task.folder:
-        tools["file_reader"] = FileReader(folder / task.folder)
-    if task.corpus:
-        corpus = CorpusSearch(folder / task.corpus, snippet_chars=160)
-        tools |= {"search": SearchTool(corpus, snippet_chars=160), "browse": BrowseTool(open_url=corpus.open)}
     found: list[Message] = []
-    async with opened(PythonTool()) as python:
-        tools["python"] = python
+    async with AsyncExitStack() as stack:
+        tools = {tool.name: await stack.enter_async_context(opened(tool)) for tool in tools_of(folder, task)}
         for message in row.trajectory.messages:
             found += await run_calls(message.tool_calls or (), tools, seconds=60, max_chars=6_000)
     return found
@@ -278,3 +286,16 @@ def test_the_command_makes_a_set_and_says_so(tmp_path: Path) -> None:
     assert len(list(read_set(out / "rows.jsonl"))) == 6
     refused = CliRunner().invoke(app, ["synth", str(out), "--n", "2", "--families", "lookups"])
     assert isinstance(refused.exception, InvalidInput)
+
+
+def test_the_example_of_the_page_runs(
+    folder: Path, tasks: dict[str, SynthTask], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    (tmp_path / "sets").mkdir()
+    (tmp_path / "sets" / "train").symlink_to(folder)
+    monkeypatch.chdir(tmp_path)
+    page = Path(__file__).parents[2] / "docs" / "synth.md"
+    (example,) = Document.parse(str(page), PythonCodeBlockParser()).examples()
+    example.evaluate()
+    first = next(iter(tasks.values()))
+    assert capsys.readouterr().out.splitlines() == [first.question, "['python']", "True"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from random import Random
 
-from reagent_training.synth.plan import Flaw, Plan, Role, Step
+from reagent_training.synth.plan import Flaw, Role, Step
 from reagent_training.synth.puzzle import Draft, Fault
 
 MOST_LINES, MOST_CHARS = 4, 200
 _AT_THE_END = (Flaw.IGNORED_RESULT, Flaw.NEAR_MISS)
 _GUESSES = (Flaw.UNVERIFIED_GUESS, Flaw.LUCKY_GUESS)
-_NEEDS = ("Needed: {p}.", "The question needs {p}.", "What it takes: {p}.", "To answer, one needs {p}.")
+_NEEDS = ("Asked for: {p}.", "The question asks for {p}.", "The goal is {p}.", "To be found: {p}.")
 _ALL_GOOD = (
     "Step {n}: {c}. Fits the question.",
     "Step {n}, {c}: needed, arguments right.",
@@ -25,18 +25,16 @@ _ENDS_WELL = (
 _BACKED = ("It was checked once more.", "A check confirms it.", "The check was real and agrees.")
 
 
-def write_analysis(draft: Draft, places: tuple[int | None, ...], needed: Plan, rng: Random) -> str:
+def write_analysis(draft: Draft, places: tuple[int | None, ...], goal: str, rng: Random) -> str:
     """The analysis, without the answer.
 
     Args:
         draft: the work with its faults.
         places: index of the message of each step, None for steps without calls.
-        needed: sound work on the task; it tells what was needed.
+        goal: what is asked for, as a noun phrase.
         rng: draws the wording.
     """
-    goals = (step for step in needed.steps if step.role in (Role.GATHER, Role.COMPUTE))
-    wanted = list(dict.fromkeys(step.purpose for step in goals if step.calls[0].tool != "search"))
-    lines = [rng.choice(_NEEDS).format(p=", then ".join(wanted))]
+    lines = [rng.choice(_NEEDS).format(p=goal)]
     lines += _packed(
         [_step(step, place, draft.faults, rng) for step, place in zip(draft.plan.steps, places, strict=True)]
     )

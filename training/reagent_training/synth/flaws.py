@@ -84,12 +84,12 @@ def guessed(puzzle: Puzzle, rng: Random, value: str, *, lucky: bool) -> Draft:
     plan = puzzle.plan(rng)
     first = plan.steps[:1] if len(plan.steps) > 1 and rng.random() < 0.6 else ()
     first = tuple(replace(step, claim="", via="") for step in first)
-    thought = Step(rng.choice(_NO_TOOLS), (), Role.GATHER, plan.steps[-1].purpose)
+    thought = Step(rng.choice(_NO_TOOLS), (), Role.GATHER, puzzle.goal)
     tools = " and ".join(dict.fromkeys(call.tool for step in plan.steps for call in step.calls))
     fault = Fault(
         Flaw.LUCKY_GUESS if lucky else Flaw.UNVERIFIED_GUESS,
         "gives an answer that nothing in the work supports",
-        f"the question needs {plan.steps[-1].purpose}",
+        f"nothing was done to find {puzzle.goal}",
         f"work it out with {tools}",
     )
     return Draft(replace(plan, steps=(*first, thought), closing=rng.choice(_ESTIMATES), answer=value), (fault,))

@@ -38,6 +38,10 @@ class Puzzle(Protocol):
     def slips(self) -> tuple[Slip, ...]:
         """Wrong arguments that somebody may use."""
 
+    @property
+    def goal(self) -> str:
+        """What is asked for as a noun phrase, in the question's own terms: it names nothing that has to be found."""
+
     def plan(self, rng: Random, slip: Slip | None = None, *, checked: bool = False) -> Plan:
         """Straight work, or work with a slip whose step is marked; the wording is drawn.
 

@@ -18,10 +18,10 @@ from reagent_sdk.tools.calls import run_calls
 from reagent_sdk.tools.corpus.search import CorpusSearch
 from reagent_training.synth.plan import OUT, Call, Plan, Role, Step
 from reagent_training.synth.record import SynthTask
+from reagent_training.synth.toolset import SNIPPET_CHARS
 
 _SECONDS = 120.0
 _MOST_CHARS = 6_000
-_SNIPPET = 160
 _PLANS_A_KERNEL = 200
 _REMEMBER = "get_ipython()._first = set(get_ipython().user_ns)"
 _FRESH = """
@@ -144,8 +144,8 @@ class Workbench:
 
     def _corpus(self, corpus: str) -> dict[str, Tool]:
         if corpus not in self._corpora:
-            provider = CorpusSearch(self._root / corpus, snippet_chars=_SNIPPET)
-            search = SearchTool(provider, snippet_chars=_SNIPPET)
+            provider = CorpusSearch(self._root / corpus, snippet_chars=SNIPPET_CHARS)
+            search = SearchTool(provider, snippet_chars=SNIPPET_CHARS)
             self._corpora = {corpus: {"search": search, "browse": RepeatableBrowse(provider)}}
         return self._corpora[corpus]
 

@@ -50,6 +50,11 @@ class LookupPuzzle:
     chain: Chain
     slips: tuple[Slip, ...]
 
+    @property
+    def goal(self) -> str:
+        """What is asked for."""
+        return self.chain.words(0)
+
     def plan(self, rng: Random, slip: Slip | None = None, *, checked: bool = False) -> Plan:
         """A search and a browse for each hop."""
         hops = self.chain.hops(self.atlas, None if slip is None else int(slip.key.partition(":")[2]))

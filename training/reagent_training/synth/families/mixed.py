@@ -37,6 +37,11 @@ class MixedPuzzle:
     chains: tuple[Chain, Chain]
     slips: tuple[Slip, ...]
 
+    @property
+    def goal(self) -> str:
+        """What is asked for."""
+        return f"{self.form.what} from two lookups"
+
     def plan(self, rng: Random, slip: Slip | None = None, *, checked: bool = False) -> Plan:
         """Looks both numbers up, one after the other or side by side, and computes."""
         one, two = self._hops(slip)

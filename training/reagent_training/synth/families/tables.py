@@ -47,6 +47,12 @@ class TablePuzzle:
     query: Query
     slips: tuple[Slip, ...]
 
+    @property
+    def goal(self) -> str:
+        """What is asked for."""
+        of = self.query.attribute if self.form.joins else self.query.group
+        return f"the figure for {of} in {self.query.year}"
+
     def plan(self, rng: Random, slip: Slip | None = None, *, checked: bool = False) -> Plan:
         """Reads the files and computes."""
         query = with_slip(self.desk, self.query, slip)
@@ -118,10 +124,8 @@ class TablePuzzle:
 
     def _reckoning(self, rng: Random, query: Query, style: int) -> Step:
         call = Call("python", {"code": self.form.program(self.desk, query, style)})
-        of = self.query.attribute if self.form.joins else self.query.group
-        what = f"the figure for {of} in {self.query.year}"
         via = rng.choice(("Python gives", "The code prints", "The result is"))
-        return Step(rng.choice(_RECKONING), (call,), Role.COMPUTE, what, OUT, via)
+        return Step(rng.choice(_RECKONING), (call,), Role.COMPUTE, self.goal, OUT, via)
 
 
 def table_puzzle(rng: Random, split: Split, task_id: str, desk: Desk, folder: str) -> TablePuzzle:

@@ -39,6 +39,11 @@ class WordPuzzle:
     problem: Problem
     slips: tuple[Slip, ...]
 
+    @property
+    def goal(self) -> str:
+        """What is asked for."""
+        return self.problem.what
+
     def plan(self, rng: Random, slip: Slip | None = None, *, checked: bool = False) -> Plan:
         """One computation, and for a check the same in one expression."""
         problem, lines = self.problem, self.problem.lines

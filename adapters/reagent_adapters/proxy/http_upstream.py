@@ -21,6 +21,7 @@ from reagent_sdk.events import TextDelta
 from reagent_sdk.secrets import Secret
 from reagent_sdk.serving.answers import Refused
 from reagent_sdk.serving.relay import send_on
+from reagent_sdk.usage import Usage
 
 if TYPE_CHECKING:
     from starlette.types import Message, Send
@@ -104,7 +105,7 @@ class HttpUpstream:
                 raise
             finally:
                 if origin.account.usage is not None:
-                    call.used(origin.account.usage)
+                    call.used(_priced(origin.account.usage, self._price))
         return True
 
     async def models(self, origin: Origin) -> list[Json]:
@@ -179,3 +180,11 @@ class HttpUpstream:
         elif own is not None:
             headers["Authorization"] = own.reveal()
         return headers
+
+
+def _priced(used: Usage, price: Price | None) -> Usage:
+    """What a request that passed by used, of which only the token counts were read."""
+    if price is None or used.unmetered_calls:
+        return used
+    usd = (used.prompt_tokens * price[0] + used.completion_tokens * price[1]) / 1e6
+    return used.model_copy(update={"priced_usd": usd, "unpriced_calls": 0})

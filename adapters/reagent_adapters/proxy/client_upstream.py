@@ -13,6 +13,7 @@ from reagent_adapters.proxy.upstream import Json, Origin
 from reagent_sdk.clients.base import ChatClient, Completion, Sampling, runs_here
 from reagent_sdk.errors import BudgetExceeded, ReagentError
 from reagent_sdk.messages import from_openai
+from reagent_sdk.secrets import Secret, redact
 from reagent_sdk.specs import LOCAL_MAX_TOKENS
 
 if TYPE_CHECKING:
@@ -59,8 +60,11 @@ class ClientUpstream:
         except BudgetExceeded:
             raise
         except ReagentError as error:
-            self._log.write("upstream_error", id=origin.account.request_id, said=str(error))
-            refused = refusal_for(error)
+            own = Secret(origin.key) if origin.key else None
+            self._log.write(
+                "upstream_error", id=origin.account.request_id, said=redact(str(error), *filter(None, [own]))
+            )
+            refused = refusal_for(error, own_key=own)
             raise (refused or error) from None
 
     async def stream(self, body: Mapping[str, Any], origin: Origin) -> AsyncGenerator[Json, None]:
@@ -126,4 +130,4 @@ def _for_litellm(fields: Mapping[str, Any], key: str | None) -> Json:
     """The fields as arguments of litellm: those that nobody knows travel in the body of its request to the provider."""
     known = {name: value for name, value in fields.items() if name in _KNOWN}
     other = {name: value for name, value in fields.items() if name not in _KNOWN}
-    return known | ({"extra_body": other} if other else {}) | ({"api_key": key} if key else {})
+    return known | ({"extra_body": other} if other else {}) | ({"api_key": Secret(key)} if key else {})

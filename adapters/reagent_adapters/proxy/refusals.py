@@ -79,8 +79,13 @@ def no_completion() -> Refused:
     return Refused(502, "the upstream's reply is not a chat completion")
 
 
-def refusal_for(error: Exception) -> Refused | None:
-    """The refusal for what a run raised; None for what must not happen."""
+def refusal_for(error: Exception, *, own_key: Secret | None = None) -> Refused | None:
+    """The refusal for what a run raised; None for what must not happen.
+
+    Args:
+        error: what was raised.
+        own_key: the caller's own key, if that was sent: its refusal is the caller's affair.
+    """
     if isinstance(error, Refused):
         return error
     if isinstance(error, errors.BudgetExceeded):
@@ -92,7 +97,7 @@ def refusal_for(error: Exception) -> Refused | None:
     if isinstance(error, errors.JudgeFailed):
         return Refused(503, "the judge gave no verdict, and the policy asks for one", code="judge_failed")
     if isinstance(error, errors.ModelError):
-        return _of_model(error)
+        return _of_model(error, own_key)
     if isinstance(error, errors.InvalidInput):
         return Refused(400, excerpt(str(error), limit=_LONGEST))
     if isinstance(error, errors.ReagentError):
@@ -100,9 +105,10 @@ def refusal_for(error: Exception) -> Refused | None:
     return None
 
 
-def _of_model(error: errors.ModelError) -> Refused:
+def _of_model(error: errors.ModelError, own_key: Secret | None) -> Refused:
     """What a client of ours says of its model, without the address that its messages begin with."""
-    message = excerpt(str(error).removeprefix(f"{error.model}: "), limit=_LONGEST)
+    secrets = () if own_key is None else (own_key,)
+    message = excerpt(str(error).removeprefix(f"{error.model}: "), *secrets, limit=_LONGEST)
     if isinstance(error, errors.ContextOverflow):
         return Refused(400, message, code="context_length_exceeded")
     if isinstance(error, errors.ModelUnavailable):
@@ -113,5 +119,8 @@ def _of_model(error: errors.ModelError) -> Refused:
         status = error.status if error.status is not None and 400 <= error.status < 500 else 400
         return Refused(status, message)
     if error.status in (401, 403):
+        if own_key is not None:  # the client's message is advice for whoever runs the server
+            code = "invalid_api_key" if error.status == 401 else None
+            return Refused(error.status, "the upstream refused your key", code=code)
         return Refused(502, "the upstream refused this server's own key")
     return no_completion()

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from proxy_server import GOOD, Proxy, answering, judging, proxy_thread
+from proxy_server import GOOD, Proxy, answering, judging, proxy_process, proxy_thread
 from reagent_adapters.proxy.accounts import Followed, read_limits
 from reagent_adapters.proxy.door import Door, doors_of
 
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.serving.log import EventLog
-from reagent_sdk.testing import ChatServer, Reply
+from reagent_sdk.testing import ChatServer, Fault, Reply
 
 KEY = "rk-" + "0123456789abcdef" * 4
 HEADERS = {"Authorization": f"Bearer {KEY}"}
@@ -170,3 +170,66 @@ def test_wrong_limits_of_guests_are_told(tmp_path: Path, text: str, told: str) -
         read_limits(guest_file(tmp_path, text))
     assert "guests.toml" in str(caught.value)
     assert "0123456789abcdef" not in str(caught.value)
+
+
+# --- callers' own keys, and prices ---
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_callers_own_keys_reach_a_provider_of_litellm(
+    upstream: ChatServer, judge: ChatServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOSTED_VLLM_API_BASE", upstream.base_url)
+    monkeypatch.setenv("HOSTED_VLLM_API_KEY", "the-servers-own-key")
+    asked, judged = len(upstream.requests), len(judge.requests)
+    doors = doors_of(Door("127.0.0.1", key_file(tmp_path, ""), pass_through=True), EventLog(), in_flight=8)
+    keys = ("first-callers-own-0001", "second-callers-own-0002", "first-callers-own-0001")
+    with proxy_thread("hosted_vllm/test-model", judge.base_url, doors=doors) as proxy:
+        for key in keys:
+            reply = proxy.ask(headers={"Authorization": f"Bearer {key}"}, api_key="in-the-body")
+            assert reply.json()["choices"][0]["message"]["content"] == GOOD
+            assert key not in reply.text
+        assert proxy.ask(headers=HEADERS).status_code == 200  # a key of ours: the server's own goes on
+        assert proxy.ask().status_code == 401
+        assert all(key not in proxy.log() for key in (*keys, KEY, "the-servers-own-key"))
+    sent = [request.headers["authorization"] for request in upstream.requests[asked:]]
+    twice = [f"Bearer {key}" for key in (*keys, "the-servers-own-key") for _ in range(2)]  # draft and revision
+    assert sent == twice
+    assert all("callers-own" not in str(request) for request in judge.requests[judged:])
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("status", "code"), [(401, "invalid_api_key"), (403, None)])
+def test_a_refused_own_key_is_the_callers_affair_with_litellm_too(
+    judge: ChatServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, code: str | None
+) -> None:
+    key = "a-callers-own-0001"
+    fault = Fault.status(status, body={"error": {"message": f"the key {key} may not", "code": "no"}})
+    doors = doors_of(Door("127.0.0.1", key_file(tmp_path, ""), pass_through=True), EventLog(), in_flight=8)
+    with (
+        ChatServer([fault]) as strict,
+        monkeypatch.context() as environment,
+        proxy_thread("hosted_vllm/test-model", judge.base_url, doors=doors) as proxy,
+    ):
+        environment.setenv("HOSTED_VLLM_API_BASE", strict.base_url)
+        environment.setenv("HOSTED_VLLM_API_KEY", "the-servers-own-key")
+        reply = proxy.ask(headers={"Authorization": f"Bearer {key}"})
+        assert (reply.status_code, reply.json()["error"]["code"]) == (status, code)
+        assert key not in reply.text + proxy.log()
+        ours = proxy.ask(headers=HEADERS)
+        assert (ours.status_code, "own key" in ours.text) == (502, True)
+
+
+def test_a_budget_of_dollars_is_kept_by_the_price(upstream: ChatServer, judge: ChatServer, tmp_path: Path) -> None:
+    """`--price` and `--guest-limits` as users give them: 10 and 5 tokens at these prices are 0.02 dollars a draft."""
+    guests = guest_file(tmp_path, "usd = 0.065\nusd_if_unpriced = 0.005")
+    words = ["--upstream", upstream.base_url, "--judge", judge.base_url, "--guest-limits", str(guests)]
+    with proxy_process(*words, "--price", "1000,2000", "--ledger", str(tmp_path / "ledger")) as proxy:
+        assert proxy.ask(reagent="bare").status_code == 200
+        assert proxy.counted("key_usd_total", "open") == pytest.approx(0.02)
+        assert proxy.counted("key_unpriced_calls_total", "open") == 0
+        assert proxy.ask().status_code == 200
+        assert proxy.counted("key_usd_total", "open") == pytest.approx(0.06)
+        assert proxy.counted("key_unpriced_calls_total", "open") == 2  # the judge's: 0.005 each
+        refused = proxy.ask(reagent="bare")
+        assert refused.json()["error"]["message"] == "this key's budget of 0.065 usd is used up"

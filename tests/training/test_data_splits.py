@@ -22,7 +22,7 @@ from reagent_training.data.filters import (
     rendered,
 )
 from reagent_training.data.record import LabelledTrajectory, as_record
-from reagent_training.data.shingles import NearDuplicates, jaccard
+from reagent_training.data.shingles import NearDuplicates, hashes, jaccard
 from reagent_training.data.splits import part_of, read_shares
 
 from reagent_sdk.errors import InvalidInput
@@ -135,8 +135,9 @@ def test_near_duplicates_are_decided_exactly(start: int, changed: int) -> None:
     other[start : start + changed] = [f"x{number}" for number in range(changed)]
     known = NearDuplicates(0.8)
     assert known.add("one", " ".join(words)) == ()
-    shingles = [{hash(" ".join(text[at : at + 5])) for at in range(len(text) - 4)} for text in (words, other)]
-    similar = jaccard(*shingles)
+    shingles = [{" ".join(text[at : at + 5]) for at in range(len(text) - 4)} for text in (words, other)]
+    similar = len(shingles[0] & shingles[1]) / len(shingles[0] | shingles[1])
+    assert jaccard(*map(hashes, shingles)) == similar
     if similar < 0.8 or similar > 0.9:  # between them a candidate may, rarely, be missed
         assert known.add("two", " ".join(other)) == (("one",) if similar >= 0.8 else ())
 

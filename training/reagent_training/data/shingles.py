@@ -9,6 +9,9 @@ from reagent_sdk.errors import MissingExtra
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import numpy as np
+    import numpy.typing as npt
+
 SHINGLE = 5
 """Words in a row."""
 _PERMUTATIONS = 64
@@ -39,13 +42,13 @@ class NearDuplicates:
         self._sketch: Any = MinHash
         lowest = max(0.1, threshold - _CANDIDATES_FROM)
         self._index: Any = MinHashLSH(threshold=lowest, num_perm=_PERMUTATIONS, weights=(0.1, 0.9))
-        self._sets: dict[str, frozenset[int]] = {}
+        self._sets: dict[str, npt.NDArray[np.int64]] = {}
 
     def add(self, name: str, text: str) -> tuple[str, ...]:
         """Remembers a text under a name; returns the names of earlier ones that nearly say the same."""
         words = text.casefold().split()
         shingles = {" ".join(words[start : start + SHINGLE]) for start in range(max(1, len(words) - SHINGLE + 1))}
-        hashed = frozenset(map(hash, shingles))  # within this process; only compared with each other
+        hashed = hashes(shingles)
         sketch = self._sketch(num_perm=_PERMUTATIONS, seed=1)
         sketch.update_batch([shingle.encode("utf-8", "surrogatepass") for shingle in sorted(shingles)])
         near = [other for other in self._index.query(sketch) if jaccard(hashed, self._sets[other]) >= self._threshold]
@@ -54,8 +57,17 @@ class NearDuplicates:
         return tuple(near)
 
 
-def jaccard(one: Iterable[int], other: Iterable[int]) -> float:
-    """Share of what is common to two sets in what either holds; 1 for two empty ones."""
-    first, second = frozenset(one), frozenset(other)
-    union = len(first | second)
-    return len(first & second) / union if union else 1.0
+def hashes(shingles: Iterable[str]) -> npt.NDArray[np.int64]:
+    """Distinct hashes in 8 bytes each, to be compared within this process only."""
+    import numpy as np
+
+    return np.unique(np.fromiter(map(hash, shingles), dtype=np.int64))
+
+
+def jaccard(one: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> float:
+    """Share of what is common to two sets of :func:`hashes` in what either holds; 1 for two empty ones."""
+    import numpy as np
+
+    common = int(np.intersect1d(one, other, assume_unique=True).size)
+    union = one.size + other.size - common
+    return common / union if union else 1.0

@@ -19,7 +19,7 @@ from typing import Any
 
 from reagent_benchmarks.judging.items import group_of
 
-from reagent_sdk.errors import InvalidInput, MissingExtra
+from reagent_sdk.errors import InvalidInput, MissingExtra, ReagentError
 from reagent_sdk.messages import assistant
 from reagent_sdk.parsing import parse_verdict
 from reagent_sdk.task import Task
@@ -49,6 +49,7 @@ def read_reagent_set(given: str, left_out: Counter[str], split: str = "train") -
 
     Raises:
         InvalidInput: it cannot be read, or its columns have none of the known shapes.
+        ReagentError: the hub cannot be reached.
         MissingExtra: a hub id, and `datasets` is not installed.
     """
     for where, number, row in _rows(given, split):
@@ -85,6 +86,8 @@ def _rows(given: str, split: str) -> Iterator[tuple[str, int, Mapping[str, Any]]
         raise MissingExtra("a data set of the Hugging Face hub", "training") from None
     try:
         rows = load_dataset(given, split=split, streaming=True)
+    except ConnectionError as error:
+        raise ReagentError(f"the hub cannot be reached for {given!r} ({str(error).splitlines()[0]:.200})") from None
     except (OSError, ValueError) as error:
         raise InvalidInput(f"cannot load {given!r} from the hub ({str(error).splitlines()[0]:.200})") from None
     yield from ((f"{given}, row {number}", number, row) for number, row in enumerate(rows, start=1))

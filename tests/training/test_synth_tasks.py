@@ -6,8 +6,10 @@ import csv
 import io
 import json
 from itertools import pairwise
+from pathlib import Path
 from random import Random
 
+import anyio
 import pytest
 from reagent_training.synth.families.atlas import make_atlas
 from reagent_training.synth.families.desk import make_desk
@@ -22,6 +24,8 @@ from reagent_training.synth.puzzle import Puzzle
 from reagent_training.synth.recipes import RIGHT, SOUND, WRONG, names_for
 from reagent_training.synth.record import Split
 from reagent_training.synth.rubric import score_of
+from reagent_training.synth.workbench import Workbench
+from reagent_training.synth.worlds import Worlds
 
 SPLITS = list(Split)
 
@@ -94,6 +98,24 @@ def test_answers_of_tables_are_those_of_the_files(split: Split) -> None:
                 assert right(known[puzzle.task.template], puzzle.task.answer, puzzle.task.rule)
                 checked += 1
     assert checked > 5
+
+
+def test_a_world_that_is_asked_out_is_followed_by_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables of the test half have the fewest questions. No file is read here."""
+    monkeypatch.setattr("reagent_training.synth.worlds._TASKS_A_DESK", 60)
+
+    class Bench(Workbench):
+        async def warm(self, folder: str, names: tuple[str, ...]) -> None:
+            assert len(names) == 3
+
+    async def draw() -> list[str]:
+        worlds, asked = Worlds(tmp_path, Split.TEST, 0, ("tables",)), set[str]()
+        for place in range(120):
+            asked.add((await worlds.puzzle(place, asked, Bench(tmp_path))).task.question)
+        return sorted(asked)
+
+    assert len(anyio.run(draw)) == 120
+    assert len(list((tmp_path / "files").iterdir())) > 2
 
 
 @pytest.mark.parametrize("split", SPLITS)

@@ -20,8 +20,9 @@ from reagent_training.synth.seeds import random_for
 from reagent_training.synth.workbench import Workbench
 
 FAMILIES = ("words", "tables", "lookups", "mixed")
-_TASKS_A_DESK, _TASKS_AN_ATLAS = 16, 50
-_REDRAWS = 200
+_TASKS_A_DESK, _TASKS_AN_ATLAS = 12, 50
+_REDRAWS, _PATIENCE, _FURTHER = 1_000, 40, 100_000
+"""A world in which so many draws in a row gave nothing new is asked out: a further one takes its place."""
 
 
 class Worlds:
@@ -59,13 +60,14 @@ class Worlds:
 
     async def _drawn(self, family: str, number: int, draw: int, bench: Workbench) -> Puzzle:
         rng = random_for("puzzle", self._split, self._seed, family, number, draw)
+        further = draw // _PATIENCE * _FURTHER
         name = f"{family}-{self._split}-{self._seed}-{number:05d}"
         if family == "words":
             return word_puzzle(rng, self._split, name)
         if family == "tables":
-            desk, folder = await self._desk_of(number // _TASKS_A_DESK, bench)
+            desk, folder = await self._desk_of(further + number // _TASKS_A_DESK, bench)
             return table_puzzle(rng, self._split, name, desk, folder)
-        atlas, corpus = self._atlas_of(number // _TASKS_AN_ATLAS)
+        atlas, corpus = self._atlas_of(further + number // _TASKS_AN_ATLAS)
         make = lookup_puzzle if family == "lookups" else mixed_puzzle
         return make(rng, self._split, name, atlas, corpus)
 

@@ -111,6 +111,7 @@ def test_rows_are_complete_and_belong_to_tasks(rows: list[LabelledTrajectory], t
     assert {row.group for row in rows} == set(tasks)
     assert {row.source for row in rows} == {"synth-words", "synth-tables", "synth-lookups", "synth-mixed"}
     assert len({task.question for task in tasks.values()}) == TASKS
+    assert len({(row.group, str(row.trajectory.messages)) for row in rows}) == len(rows)
     for row in rows:
         assert row.has_targets
         assert row.correct == grade(row.trajectory.answer, tasks[row.group])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reagent_sdk.messages import Message
 from reagent_sdk.trajectory import Trajectory
 from reagent_training.data.record import LabelledTrajectory, LabelSource, StepLabel
 from reagent_training.synth.analysis import write_analysis
@@ -36,11 +37,12 @@ async def labelled(puzzle: Puzzle, bench: Workbench, seed: int, variants: int) -
     """
     rng = random_for("recipes", seed, puzzle.task.id)
     rows: list[LabelledTrajectory] = []
+    seen: list[tuple[Message, ...]] = []
     chosen = names_for(rng, variants)
     order = list(range(variants))
     rng.shuffle(order)
     for place, (name, recipe, right) in enumerate(chosen):
-        draft, work, correct = await _made(puzzle, bench, (seed, name, place), recipe, right)
+        draft, work, correct = await _made(puzzle, bench, (seed, name, place), (recipe, right), seen)
         if correct != right and not draft.faults:
             raise RuntimeError(f"sound work on {puzzle.task.id} says {work.answer!r}, not {puzzle.task.answer!r}")
         rows.append(_row(puzzle, draft, work, (name, order[place], seed), correct=correct))
@@ -48,15 +50,21 @@ async def labelled(puzzle: Puzzle, bench: Workbench, seed: int, variants: int) -
 
 
 async def _made(
-    puzzle: Puzzle, bench: Workbench, key: tuple[object, ...], recipe: Recipe, right: bool
+    puzzle: Puzzle,
+    bench: Workbench,
+    key: tuple[object, ...],
+    meant: tuple[Recipe, bool],
+    seen: list[tuple[Message, ...]],
 ) -> tuple[Draft, Work, bool]:
-    """Work that comes out as meant. A slip may leave the answer as it is: then another one is drawn."""
+    """Work that comes out as meant and differs from what was seen; where it does not, another draw is made."""
+    recipe, right = meant
     for attempt in range(_TRIES):
         draft = recipe(puzzle, random_for("draft", puzzle.task.id, *key, attempt))
         work = await bench.carry_out(puzzle.task, draft.plan)
         correct = grade(work.answer, puzzle.task)
-        if correct == right or not draft.faults:
+        if (correct == right or not draft.faults) and work.messages not in seen:
             break
+    seen.append(work.messages)
     return draft, work, correct
 
 

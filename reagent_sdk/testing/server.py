@@ -30,6 +30,9 @@ __all__ = ["ChatServer", "Fault", "Recorded", "Reply", "refused_url"]
 Answer: TypeAlias = Reply | Fault | str
 Script: TypeAlias = Sequence[Answer] | Callable[[dict[str, Any]], Answer]
 
+_TURNS = 5
+"""Turns of the loop after which a connection that was just accepted is known to the server, which then closes it."""
+
 
 @dataclass(frozen=True)
 class Recorded:
@@ -128,11 +131,15 @@ class ChatServer:
         runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.01)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, "127.0.0.1", self._port)
-            await site.start()
+            listening = socket.create_server(("127.0.0.1", self._port))
+            await web.SockSite(runner, listening).start()
             self._loop = asyncio.get_running_loop()
             self._started.set_result(runner.addresses[0][1])
             await self._stop.wait()
+            # asyncio drops, without closing it, a connection that was accepted just before its server is closed.
+            self._loop.remove_reader(listening)
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
         finally:
             await runner.cleanup()
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import gc
 import socket
 import threading
@@ -196,3 +197,20 @@ def test_a_real_client_puts_a_stream_together_again() -> None:
     assert (got.id, got.function.name, got.function.arguments) == ("call-1", "look", call.arguments_text)
     assert whole.usage is not None
     assert whole.usage.total_tokens == 6
+
+
+def test_a_connection_that_comes_while_the_server_ends_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    lost: list[object] = []
+    monkeypatch.setattr("sys.unraisablehook", lambda found: lost.append(found.exc_value))
+    for _ in range(5):
+        with ChatServer() as server:
+            address = ("127.0.0.1", urlsplit(server.base_url).port)
+            clients = [socket.create_connection(address, timeout=30) for _ in range(2)]
+        for client in clients:
+            with contextlib.suppress(ConnectionResetError):  # one that was never accepted
+                assert client.recv(1) == b""
+            client.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        gc.collect()
+    assert lost == []

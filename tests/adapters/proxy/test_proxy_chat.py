@@ -294,6 +294,17 @@ OVERFLOW = {"error": {"message": "This model's maximum context length is 10 toke
 NO_MODEL = {"error": {"message": "no such model", "type": "not_found", "code": "model_not_found", "param": "model"}}
 
 
+@pytest.fixture(scope="module")
+def faulty() -> Iterator[tuple[Proxy, list[Fault]]]:
+    """A proxy whose upstream answers with the last fault of a list."""
+    faults: list[Fault] = []
+    with (
+        ChatServer(lambda body: faults[-1]) as server,
+        proxy_thread(server.base_url, ScriptedJudge([0.5])) as running,
+    ):
+        yield running, faults
+
+
 @pytest.mark.parametrize(
     ("fault", "status", "code", "told"),
     [
@@ -311,14 +322,19 @@ NO_MODEL = {"error": {"message": "no such model", "type": "not_found", "code": "
     ],
 )
 @pytest.mark.parametrize("mode", ["critique", "bare", "drafts"])
-def test_what_the_upstream_refuses(fault: Fault, status: int, code: str | None, told: str, mode: str) -> None:
+def test_what_the_upstream_refuses(
+    faulty: tuple[Proxy, list[Fault]], fault: Fault, status: int, code: str | None, told: str, mode: str
+) -> None:
     field = {"stream": "drafts"} if mode == "drafts" else {"mode": mode}
-    with ChatServer([fault]) as server, proxy_thread(server.base_url, ScriptedJudge([0.5])) as running:
-        reply = running.ask(reagent=field, stream=mode == "drafts")
-        if mode == "bare" and fault.kind in ("empty_body", "invalid_json"):
-            assert reply.status_code == 200  # passed through as it is
-            return
-        assert running.counted("requests_total", "/v1/chat/completions", str(status)) == 1
+    running, faults = faulty
+    faults.append(fault)
+    counted = ("requests_total", "/v1/chat/completions", str(status))
+    before = running.counted(*counted)
+    reply = running.ask(reagent=field, stream=mode == "drafts")
+    if mode == "bare" and fault.kind in ("empty_body", "invalid_json"):
+        assert reply.status_code == 200  # passed through as it is
+        return
+    until(lambda: running.counted(*counted) == before + 1)
     assert reply.status_code == status, reply.text
     error = reply.json()["error"]
     assert error["code"] == code

@@ -11,7 +11,6 @@ from typing import Any
 
 import anyio
 import pytest
-from reagent_training.cli_data import app
 from reagent_training.data.files import read_set
 from reagent_training.data.record import LabelledTrajectory
 from reagent_training.synth.critique import holds
@@ -25,6 +24,7 @@ from sybil import Document
 from sybil.parsers.markdown import PythonCodeBlockParser
 from typer.testing import CliRunner
 
+from reagent_sdk.cli import app
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.leaks import leaked_answers
 from reagent_sdk.messages import Message
@@ -279,14 +279,14 @@ def test_bad_settings_are_told_in_one_line(tmp_path: Path) -> None:
 
 def test_the_command_makes_a_set_and_says_so(tmp_path: Path) -> None:
     out = tmp_path / "set"
-    done = CliRunner().invoke(
-        app, ["synth", str(out), "--n", "2", "--families", "lookups", "--variants", "3", "--json"]
-    )
+    words = ["data", "synth", str(out), "--n", "2", "--families", "lookups"]
+    done = CliRunner().invoke(app, [*words, "--variants", "3", "--json"])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout) == {"folder": str(out), "tasks": 2, "rows": 6, "resumed": 0}
     assert len(list(read_set(out / "rows.jsonl"))) == 6
-    refused = CliRunner().invoke(app, ["synth", str(out), "--n", "2", "--families", "lookups"])
-    assert isinstance(refused.exception, InvalidInput)
+    refused = CliRunner().invoke(app, words)
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("error: ")
 
 
 def test_the_example_of_the_page_runs(

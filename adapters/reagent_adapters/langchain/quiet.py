@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager, Callbacks
 from langchain_core.runnables import RunnableConfig
@@ -13,7 +12,7 @@ from langchain_core.runnables.config import ensure_config, var_child_runnable_co
 from reagent_adapters.critique import Critique
 from reagent_adapters.langchain.witness import Counter
 from reagent_sdk import scope
-from reagent_sdk.judges.base import Judge
+from reagent_sdk.judges.around import AroundJudge
 from reagent_sdk.task import Task
 from reagent_sdk.trajectory import Trajectory
 from reagent_sdk.verdict import Verdict
@@ -54,7 +53,7 @@ def with_handler(callbacks: Callbacks, handler: BaseCallbackHandler) -> Callback
     return [*(callbacks or []), handler]
 
 
-class QuietJudge:
+class QuietJudge(AroundJudge):
     """A judge whose own LangChain calls, if it makes any, stay out of the streams of whoever is judged.
 
     They are charged with the tokens that they report, and they see nothing of the surrounding graph: not its thread,
@@ -63,25 +62,6 @@ class QuietJudge:
     Args:
         judge: who judges.
     """
-
-    def __init__(self, judge: Judge) -> None:
-        self._judge = judge
-
-    def __getattr__(self, name: str) -> Any:
-        """Whatever else a judge ships: its revision rule, its caveat, its voices."""
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self._judge, name)
-
-    @property
-    def name(self) -> str:
-        """The judge's name."""
-        return self._judge.name
-
-    @property
-    def gate(self) -> float | None:
-        """The judge's own accept threshold."""
-        return self._judge.gate
 
     async def judge(self, task: Task, trajectory: Trajectory) -> Verdict:
         """The judge's verdict."""
@@ -92,10 +72,6 @@ class QuietJudge:
         inside = RunnableConfig(callbacks=callbacks, tags=tags, metadata=around.get("metadata", {}))
         with surrounded_by(inside):
             return await self._judge.judge(task, trajectory)
-
-    async def aclose(self) -> None:
-        """Closes the judge."""
-        await self._judge.aclose()
 
 
 def quietly(critique: Critique) -> Critique:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
 
 from reagent_sdk.errors import BudgetExceeded
+from reagent_sdk.judges.around import AroundJudge
 from reagent_sdk.judges.base import Judge, settled
 from reagent_sdk.task import Task
 from reagent_sdk.trajectory import Trajectory
 from reagent_sdk.verdict import Verdict, VerdictStatus
 
 
-class PatientJudge:
+class PatientJudge(AroundJudge):
     """Another judge's verdicts, within a time limit; when it keeps failing it is left alone for a while.
 
     After `failures` verdicts in a row that it was not available for, runs go without it for `rest` seconds; then one
@@ -40,7 +40,7 @@ class PatientJudge:
         rest: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._judge = judge
+        super().__init__(judge)
         self._seconds = seconds
         self._limit = failures
         self._rest = rest
@@ -48,19 +48,6 @@ class PatientJudge:
         self._failures = 0
         self._again_at = 0.0
         self.known_down = False
-
-    @property
-    def name(self) -> str:
-        """The judge's name."""
-        return self._judge.name
-
-    @property
-    def gate(self) -> float | None:
-        """The judge's gate."""
-        return self._judge.gate
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._judge, name)  # what some judges have besides: caveat, voices, a revision rule
 
     @property
     def resting(self) -> bool:
@@ -98,7 +85,3 @@ class PatientJudge:
         else:
             self._failures = 0
         return verdict
-
-    async def aclose(self) -> None:
-        """Closes the judge."""
-        await self._judge.aclose()

@@ -146,6 +146,13 @@ def conversation(task: Task, feedback: Feedback | None) -> list[Message]:
     return messages
 
 
+def evidence(feedback: Feedback | None) -> tuple[Message, ...]:
+    """Tool calls and results of the previous attempt: a revision builds on them, so the judge must see them."""
+    if feedback is None:
+        return ()
+    return tuple(m for m in feedback.previous.messages if m.role == "tool" or m.tool_calls)
+
+
 def _has_parameter(function: Callable[..., Any], name: str) -> bool:
     try:
         return name in inspect.signature(function).parameters

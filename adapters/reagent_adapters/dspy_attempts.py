@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 import anyio.to_thread
 
 from reagent_adapters.dspy_work import trajectory_of
-from reagent_adapters.results import evidence
 from reagent_adapters.versions import require
 from reagent_sdk import scope
-from reagent_sdk.agents import Feedback, Work
+from reagent_sdk.agents import Feedback, Work, evidence
 from reagent_sdk.budget import Meter
 from reagent_sdk.prompts import revision_request
 from reagent_sdk.task import Task

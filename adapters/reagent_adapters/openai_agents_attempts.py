@@ -11,8 +11,8 @@ from agents.usage import Usage as Reported
 
 from reagent_adapters.critique import admit, charge, counted
 from reagent_adapters.openai_agents_items import Draft, messages_of, split, without_draft
-from reagent_adapters.results import answer_text, evidence
-from reagent_sdk.agents import Feedback, Work
+from reagent_adapters.results import answer_text
+from reagent_sdk.agents import Feedback, Work, evidence
 from reagent_sdk.prompts import revision_request
 from reagent_sdk.task import Task
 from reagent_sdk.trajectory import Trajectory

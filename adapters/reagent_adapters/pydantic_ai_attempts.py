@@ -14,9 +14,9 @@ from pydantic_ai.usage import RunUsage
 
 from reagent_adapters.critique import charge, counted
 from reagent_adapters.pydantic_ai_messages import before_answer, messages_of, prompt_message, split, work_of
-from reagent_adapters.results import answer_text, evidence
+from reagent_adapters.results import answer_text
 from reagent_sdk import scope
-from reagent_sdk.agents import Feedback, Work
+from reagent_sdk.agents import Feedback, Work, evidence
 from reagent_sdk.messages import Message
 from reagent_sdk.prompts import revision_request
 from reagent_sdk.task import Task

@@ -15,8 +15,8 @@ from pydantic_ai.usage import RunUsage
 
 from reagent_adapters.critique import Critique, counted
 from reagent_adapters.pydantic_ai_messages import messages_of, split, work_of
-from reagent_adapters.results import answer_text, evidence
-from reagent_sdk.agents import Feedback, Work
+from reagent_adapters.results import answer_text
+from reagent_sdk.agents import Feedback, Work, evidence
 from reagent_sdk.budget import Budget
 from reagent_sdk.policy import Policy
 from reagent_sdk.prompts import revision_request

@@ -1,4 +1,4 @@
-"""What adapters do with a framework's results: read the answer, keep the run with it, carry evidence over."""
+"""What adapters do with a framework's results: read the answer, keep the run with it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic_core import to_json
 
-from reagent_sdk.agents import Feedback
 from reagent_sdk.errors import AgentError, InvalidInput
-from reagent_sdk.messages import Message
 from reagent_sdk.run import Run
 
 T = TypeVar("T")
@@ -43,12 +41,6 @@ def answer_text(output: object) -> str:
     if output is None or not text.strip():
         raise AgentError("the agent gave no answer")
     return text
-
-
-def evidence(feedback: Feedback | None) -> list[Message]:
-    """Tool calls and results of the work that a revision builds on: the judge must see them with the revision."""
-    previous: tuple[Message, ...] = feedback.previous.messages if feedback else ()
-    return [message for message in previous if message.role == "tool" or message.tool_calls]
 
 
 def without_nones(fields: dict[str, Any]) -> dict[str, Any]:

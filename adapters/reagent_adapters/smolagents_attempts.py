@@ -13,11 +13,10 @@ from smolagents.agents import MultiStepAgent, RunResult, ToolOutput
 from smolagents.memory import ActionStep
 from smolagents.utils import AgentMaxStepsError
 
-from reagent_adapters.results import evidence
 from reagent_adapters.smolagents_meter import Gate, Metered
 from reagent_adapters.smolagents_steps import is_answer, messages_of, said_text
 from reagent_sdk import scope
-from reagent_sdk.agents import Feedback, Work
+from reagent_sdk.agents import Feedback, Work, evidence
 from reagent_sdk.messages import assistant
 from reagent_sdk.prompts import revision_request
 from reagent_sdk.task import Task

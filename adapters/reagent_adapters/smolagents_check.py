@@ -10,9 +10,8 @@ from typing import Any
 from smolagents.memory import TaskStep
 
 from reagent_adapters.critique import Critique, counted
-from reagent_adapters.results import evidence
 from reagent_adapters.smolagents_steps import messages_of, said_text
-from reagent_sdk.agents import Feedback, Work
+from reagent_sdk.agents import Feedback, Work, evidence
 from reagent_sdk.budget import Budget
 from reagent_sdk.messages import assistant
 from reagent_sdk.policy import Policy

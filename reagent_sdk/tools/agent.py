@@ -9,7 +9,7 @@ from typing import Any, Literal
 import anyio
 from pydantic import Field
 
-from reagent_sdk.agents import Feedback, Work, conversation
+from reagent_sdk.agents import Feedback, Work, conversation, evidence
 from reagent_sdk.clients.base import ChatClient, Completion, Sampling, runs_here
 from reagent_sdk.errors import AgentError, ContextOverflow, InvalidInput
 from reagent_sdk.frozen import Settings
@@ -84,7 +84,7 @@ class ToolAgent:
         messages = conversation(task, feedback)
         if self.settings.instructions and messages[0].role != "system":
             messages.insert(0, system(self.settings.instructions))
-        carried = _evidence(feedback)
+        carried = evidence(feedback)
         return await _Attempt(self, task, messages, carried).solve()
 
     @asynccontextmanager
@@ -211,10 +211,3 @@ def _by_name(tools: Sequence[Tool]) -> dict[str, Tool]:
         twice = ", ".join(sorted({name for name in names if names.count(name) > 1}))
         raise InvalidInput(f"two tools share the name {twice}; rename one with @tool(name=...)")
     return named
-
-
-def _evidence(feedback: Feedback | None) -> tuple[Message, ...]:
-    """Tool calls and results of the previous attempt: a revision builds on them, so the judge must see them."""
-    if feedback is None:
-        return ()
-    return tuple(m for m in feedback.previous.messages if m.role == "tool" or m.tool_calls)

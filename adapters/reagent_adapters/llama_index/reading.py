@@ -21,8 +21,8 @@ from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.schema import NodeWithScore
 from llama_index.core.workflow import Event
 
-from reagent_adapters.results import answer_text, evidence, without_nones
-from reagent_sdk.agents import Feedback
+from reagent_adapters.results import answer_text, without_nones
+from reagent_sdk.agents import Feedback, evidence
 from reagent_sdk.messages import Message, ToolCall, assistant
 from reagent_sdk.trajectory import Trajectory
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from reagent_sdk.models.unpack import unpack
+
 
 class Weights(NamedTuple):
     """Where the containers are.
@@ -24,11 +26,12 @@ def prepare(packed: Path, folder: Path) -> Weights:
     """Writes what is not in `folder` yet; an interrupted write leaves nothing that looks finished."""
     weights = Weights(packed, folder / f"{packed.stem}.f32.gguf", folder / "hf")
     folder.mkdir(parents=True, exist_ok=True)
-    for target, write in ((weights.plain, write_plain), (weights.hf, write_hf)):
-        if not target.exists():
-            unfinished = target.with_name(f"{target.name}.unfinished")
-            write(packed, unfinished)
-            unfinished.rename(target)
+    if not weights.plain.exists():
+        unfinished = weights.plain.with_name(f"{weights.plain.name}.unfinished")
+        write_plain(packed, unfinished)
+        unfinished.rename(weights.plain)
+    if not weights.hf.exists():
+        unpack(packed, weights.hf)
     return weights
 
 
@@ -51,16 +54,3 @@ def write_plain(packed: Path, target: Path) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-
-
-def write_hf(packed: Path, target: Path) -> None:
-    """The same model in transformers' layout, read by transformers' own GGUF loader."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-
-    source, options = str(packed.parent), {"gguf_file": packed.name}
-    unpacked = GgufConfig(dequantize=True)
-    AutoModelForCausalLM.from_pretrained(
-        source, **options, quantization_config=unpacked, dtype=torch.float32
-    ).save_pretrained(target)
-    AutoTokenizer.from_pretrained(source, **options).save_pretrained(target)

@@ -5,6 +5,7 @@ from reagent_sdk.models.manifest import Manifest, read_manifest, write_manifest
 from reagent_sdk.models.pull import pull
 from reagent_sdk.models.registry import KNOWN, KnownModel, known
 from reagent_sdk.models.store import Installed, installed, remove
+from reagent_sdk.models.unpack import unpack, unpacked
 
 __all__ = [
     "KNOWN",
@@ -17,5 +18,7 @@ __all__ = [
     "pull",
     "read_manifest",
     "remove",
+    "unpack",
+    "unpacked",
     "write_manifest",
 ]

@@ -57,7 +57,7 @@ def test_an_interrupted_write_is_done_again(packed: Path, tmp_path: Path, monkey
         raise OSError("no space left")
 
     whole = engine_weights.write_plain
-    monkeypatch.setattr(engine_weights, "write_hf", lambda source, target: target.mkdir())
+    monkeypatch.setattr(engine_weights, "unpack", lambda source, target: target.mkdir())
     monkeypatch.setattr(engine_weights, "write_plain", broken)
     with pytest.raises(OSError, match="no space"):
         engine_weights.prepare(packed, tmp_path / "out")

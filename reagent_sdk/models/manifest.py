@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
-from reagent_sdk.errors import WeightsUnavailable
+from reagent_sdk.errors import InvalidInput, WeightsUnavailable
 from reagent_sdk.frozen import Frozen
 
 FILE_NAME = "reagent.json"
@@ -67,3 +67,25 @@ def write_manifest(folder: str | Path, manifest: Manifest) -> Path:
     path = Path(folder) / FILE_NAME
     path.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return path
+
+
+def for_export(source: Path, target: Path) -> Manifest | None:
+    """The manifest of a folder of weights as it has to lie beside a file that is made of them.
+
+    Returns:
+        None when the folder has none.
+
+    Raises:
+        InvalidInput: a manifest of other weights lies there and would speak for the file.
+        WeightsUnavailable: one of the two cannot be read.
+    """
+    ours, there = read_manifest(source), read_manifest(target.with_name(FILE_NAME))
+    if there is None:
+        return ours and ours.model_copy(update={"files": (target.name,)})
+    same = ours is not None and ours.model_copy(update={"files": there.files}) == there
+    if ours is None and there.files and target.name not in there.files:
+        return None
+    if ours is None or not same:
+        raise InvalidInput(f"{target.parent} holds the {FILE_NAME} of other weights ({there.name}); export elsewhere")
+    others = tuple(name for name in there.files if name != target.name)
+    return there.model_copy(update={"files": (*others, target.name)})

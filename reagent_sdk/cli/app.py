@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from reagent_sdk.cli import ask, calibrate, corpus, demo, doctor, judge, runs, score, weights
+from reagent_sdk.cli import ask, calibrate, conversion, corpus, demo, doctor, judge, runs, score, weights
 from reagent_sdk.cli.plugins import PluginGroup
 
 app = typer.Typer(
@@ -40,6 +40,12 @@ models_app.command("remove", short_help="Delete a model's weights.", epilog=weig
     weights.remove_model
 )
 models_app.command("path", short_help="Where the weights lie.", epilog=weights.PATH_EXAMPLES)(weights.path_of_model)
+models_app.command("export", short_help="Write weights as a GGUF.", epilog=conversion.EXPORT_EXAMPLES)(
+    conversion.export_model
+)
+models_app.command("unpack", short_help="Write a GGUF as Hugging Face weights.", epilog=conversion.UNPACK_EXAMPLES)(
+    conversion.unpack_model
+)
 app.add_typer(models_app, name="models")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(judge.app, name="judge")

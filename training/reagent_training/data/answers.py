@@ -29,12 +29,22 @@ def gives_away(critique: str, task: Task, trajectory: Trajectory, references: It
         trajectory: the work.
         references: the right answers, where they are known.
     """
-    found = dict.fromkeys(leaked_answers(critique, task, trajectory))
-    text, stated = f" {_plain(critique)} ", {_plain(value) for value in stated_answers(critique)}
-    for reference in (part for whole in references for part in _parts(whole)):
+    return tuple(dict.fromkeys((*leaked_answers(critique, task, trajectory), *named_in(critique, references))))
+
+
+def named_in(text: str, references: Iterable[str]) -> tuple[str, ...]:
+    """The right answers that a text names, each once; of those that any text holds by chance only stated ones.
+
+    Args:
+        text: any text.
+        references: the right answers.
+    """
+    whole, stated = f" {_plain(text)} ", {_plain(value) for value in stated_answers(text)}
+    found: dict[str, None] = {}
+    for reference in (part for listed in references for part in _parts(listed)):
         plain = _plain(reference)
         anywhere = len(plain) >= _SHORTEST and plain not in _TRIVIAL
-        if plain and (plain in stated or (anywhere and f" {plain} " in text)):
+        if plain and (plain in stated or (anywhere and f" {plain} " in whole)):
             found[reference] = None
     return tuple(found)
 

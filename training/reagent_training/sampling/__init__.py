@@ -1,0 +1,1 @@
+"""`reagent data sample`: agents at work on questions, with their answers graded."""

@@ -1,0 +1,1 @@
+"""`reagent data annotate`: a teacher writes analysis, critique and score."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from reagent_training.data.commands import change, convert, look
+from reagent_training.data.commands import annotate, change, convert, look
+from reagent_training.data.commands import sample as sampling
 from reagent_training.synth.command import SYNTH_EXAMPLES, synth
 
 app = typer.Typer(help="Make and look at labelled trajectories, the data that judges are trained on.")
@@ -25,4 +26,10 @@ app.command("filter", short_help="Leaks, duplicates, contamination, length.", ep
     change.filter_set
 )
 app.command("synth", short_help="Generated tool tasks, sound and flawed.", epilog=SYNTH_EXAMPLES)(synth)
+app.command("sample", short_help="Agents at work on questions, graded.", epilog=sampling.SAMPLE_EXAMPLES)(
+    sampling.sample
+)
+app.command("annotate", short_help="A teacher's analysis, critique and score.", epilog=annotate.ANNOTATE_EXAMPLES)(
+    annotate.annotate
+)
 app.command("merge", short_help="Several sets as one.", epilog=change.MERGE_EXAMPLES)(change.merge)

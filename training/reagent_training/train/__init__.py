@@ -1,0 +1,1 @@
+"""Training: recipes that make a judge of labelled trajectories, on TRL."""

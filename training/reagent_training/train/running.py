@@ -1,0 +1,96 @@
+"""What all recipes share around TRL's trainers: settings, checkpoints that go on exactly, and what is left at the end."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from reagent_sdk.errors import InvalidInput
+from reagent_sdk.models.manifest import Manifest, write_manifest
+from reagent_training.data.record import LabelledTrajectory
+from reagent_training.train.config import RunConfig
+
+CHECKPOINTS = "checkpoints"
+_PLAN = "plan.json"
+
+
+def trainer_settings(config: RunConfig, out: Path) -> dict[str, Any]:
+    """The part of a trainer's arguments that does not depend on the recipe."""
+    how = config.optimiser
+    return {
+        "output_dir": str(out / CHECKPOINTS),
+        "run_name": config.name,
+        "per_device_train_batch_size": how.batch,
+        "gradient_accumulation_steps": how.accumulate,
+        "num_train_epochs": how.epochs,
+        "max_steps": how.max_steps or -1,
+        "learning_rate": how.learning_rate,
+        "lr_scheduler_type": how.schedule,
+        "warmup_steps": how.warmup,
+        "weight_decay": how.weight_decay,
+        "max_grad_norm": how.clip,
+        "seed": config.seed,
+        "data_seed": config.seed,
+        "logging_steps": config.log_every,
+        "logging_first_step": True,
+        "save_strategy": "steps",
+        "save_steps": config.save_every,
+        "save_total_limit": config.keep_checkpoints,
+        "report_to": list(config.trackers) or "none",
+        "use_cpu": config.device == "cpu",
+        "bf16": config.dtype == "bfloat16" and config.device != "cpu",
+        "activation_checkpointing": config.activation_checkpointing,
+        "dataloader_pin_memory": config.device != "cpu",
+    }
+
+
+def fingerprint(config: RunConfig) -> str:
+    """A short name for settings that must not change when a run goes on."""
+    fixed = config.model_dump(mode="json", exclude={"trackers", "keep_checkpoints"})
+    return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def resume_from(out: Path, config: RunConfig) -> str | None:
+    """The last whole checkpoint of an earlier run of the same settings; None for a fresh start.
+
+    Raises:
+        InvalidInput: `out` holds a run of other settings.
+    """
+    from transformers.trainer_utils import get_last_checkpoint
+
+    plan = out / _PLAN
+    plan.parent.mkdir(parents=True, exist_ok=True)
+    mine = {"fingerprint": fingerprint(config), "settings": config.model_dump(mode="json")}
+    if plan.is_file():
+        if json.loads(plan.read_text(encoding="utf-8"))["fingerprint"] != mine["fingerprint"]:
+            raise InvalidInput(f"{out} holds a run with other settings; name another folder, or delete it")
+    else:
+        plan.write_text(json.dumps(mine, indent=2) + "\n", encoding="utf-8")
+    folder = out / CHECKPOINTS
+    last: str | None = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    return last
+
+
+def finish(
+    trainer: Any, config: RunConfig, out: Path, *, facts: dict[str, Any], rows: Sequence[LabelledTrajectory]
+) -> dict[str, Any]:
+    """Writes weights, tokenizer, `reagent.json` and the report."""
+    trainer.save_model(str(out))
+    trainer.processing_class.save_pretrained(str(out))
+    report = {"recipe": config.recipe, "name": config.name, **facts, "log": trainer.state.log_history}
+    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_manifest(
+        out,
+        Manifest(
+            name=config.name,
+            role="judge",
+            prompt_version=config.prompt_version,
+            base_model=config.base,
+            recipe=f"reagent train {config.recipe}",
+            data=tuple(sorted({row.source for row in rows})),
+        ),
+    )
+    return report

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from reagent_sdk.errors import InvalidInput, MissingExtra
 from reagent_sdk.frozen import Frozen
 from reagent_sdk.models import gguf_adapter, manifest
+from reagent_sdk.models.find import find
 from reagent_sdk.models.gguf_adapter import adapter_tensors, read_adapter_config
 from reagent_sdk.models.gguf_base import Base
 from reagent_sdk.models.gguf_llama import (
@@ -102,7 +103,7 @@ def _model(writer: Any, source: Path, base: str | Path | None) -> list[Planned]:
         add_shape(writer, config.shape)
         add_tokenizer(writer, source, config)
         return plan
-    original = Base(base)
+    original = Base(find(base))
     _must_agree(source, config, original)
     original.carry_over(writer)
     return plan
@@ -145,7 +146,7 @@ def _adapter(writer: Any, source: Path, base: str | Path | None) -> list[Planned
 
 def _base_shape(named: str | None, base: str | Path | None) -> LlamaShape:
     if base is not None:
-        return Base(base).shape
+        return Base(find(base)).shape
     if named and Path(named).expanduser().is_dir():
         return read_config(Path(named).expanduser()).shape
     raise InvalidInput(f"the adapter's base {named!r} is not on this machine; name its GGUF with --from")
@@ -156,7 +157,7 @@ def _must_agree(source: Path, config: LlamaConfig, original: Base) -> None:
     difference = config.shape.difference(original.shape)
     if not difference and original.scaled != (config.scaling is not None):
         difference = "only one of them scales its rotary frequencies"
-    tokens = original.tokens()
+    tokens = original.tokens
     if not difference and len(tokens) != original.shape.vocab:
         difference = f"that has {len(tokens)} tokens for {original.shape.vocab} embeddings"
     vocab = ((read_tokenizer(source) or {}).get("model") or {}).get("vocab")

@@ -1,24 +1,23 @@
-"""What an export takes over from the GGUF of a base model: its numbers, its tokenizer and what it says about itself."""
+"""A GGUF of the llama architecture: what an export takes over from its base, and what unpacking it begins with."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from reagent_sdk.errors import InvalidInput, WeightsUnavailable
-from reagent_sdk.models.find import find
 from reagent_sdk.models.gguf_llama import ARCHITECTURE, ROPE_FACTORS
+from reagent_sdk.models.gguf_read import read_gguf
 from reagent_sdk.models.llama import LlamaShape
 
-_NOT_CARRIED = ("GGUF.", "split.", "quantize.", "general.name", "general.file_type", "general.quant")
+_NOT_CARRIED = ("split.", "quantize.", "general.architecture", "general.name", "general.file_type", "general.quant")
 _TOKENS = "tokenizer.ggml.tokens"
 
 
 class Base:
-    """A GGUF of the llama architecture.
+    """A whole model of the llama architecture.
 
     Attributes:
         path: the file.
@@ -26,68 +25,57 @@ class Base:
         scaled: whether it stretches its rotary frequencies as Llama 3.1 does.
     """
 
-    def __init__(self, ref: str | Path) -> None:
-        """Reads a known model or a file; see `models.find`.
+    def __init__(self, path: Path) -> None:
+        """Reads metadata and the places of tensors.
 
         Raises:
             WeightsUnavailable: missing or damaged.
             InvalidInput: of another architecture, or an adapter.
         """
-        from gguf import GGUFReader
+        self.path = path
+        contents = read_gguf(path)
+        self._values, self.tensors = contents.values, contents.tensors
+        if self.value("general.architecture") != ARCHITECTURE or self.value("general.type") not in (None, "model"):
+            raise InvalidInput(f"{path} is not a whole model of the {ARCHITECTURE} architecture")
+        self.shape = self._shape()
+        self.scaled = ROPE_FACTORS in self.tensors
 
-        self.path = find(ref)
-        try:
-            reader = GGUFReader(self.path)
-            self._fields = reader.fields
-            kind, architecture = self._fields.get("general.type"), self._value("general.architecture")
-            if architecture != ARCHITECTURE or (kind is not None and kind.contents() != "model"):
-                raise InvalidInput(f"{self.path} is not a whole model of the {ARCHITECTURE} architecture")
-            rows = {tensor.name: int(tensor.shape[-1]) for tensor in reader.tensors}
-            self.shape = _shape(self._value, rows)
-            self.scaled = ROPE_FACTORS in rows
-        except InvalidInput:
-            raise
-        except (ValueError, KeyError, IndexError, TypeError, OverflowError, ValidationError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise WeightsUnavailable(f"{self.path} is damaged or incomplete: {reason}") from None
+    def value(self, name: str) -> Any:
+        """One piece of metadata; None where it is not said."""
+        return self._values[name].content if name in self._values else None
 
+    @property
     def tokens(self) -> list[str]:
         """All tokens, by id."""
-        return list(self._value(_TOKENS))
+        return list(self.value(_TOKENS) or ())
 
     def carry_over(self, writer: Any) -> None:
         """Writes the metadata into a GGUFWriter, but for what speaks of this file and its numbers only."""
         from gguf import GGUFValueType
 
-        for name, field in self._fields.items():
-            if name == "general.architecture" or name.startswith(_NOT_CARRIED):
-                continue
-            of = field.types[-1] if field.types[0] is GGUFValueType.ARRAY else None
-            writer.add_key_value(name, field.contents(), field.types[0], of)
+        for name, value in self._values.items():
+            if not name.startswith(_NOT_CARRIED):
+                of = None if value.of is None else GGUFValueType(value.of)
+                writer.add_key_value(name, value.content, GGUFValueType(value.kind), of)
 
-    def _value(self, name: str) -> Any:
-        return self._fields[name].contents()
+    def _shape(self) -> LlamaShape:
+        def number(key: str) -> Any:
+            return self.value(f"{ARCHITECTURE}.{key}")
 
-
-def _shape(value: Any, rows: Mapping[str, int]) -> LlamaShape:
-    def number(key: str, *default: float) -> Any:
+        hidden, heads = number("embedding_length"), number("attention.head_count")
+        embedding = self.tensors.get("token_embd.weight")
         try:
-            return value(f"{ARCHITECTURE}.{key}")
-        except KeyError:
-            if not default:
-                raise
-            return default[0]
-
-    hidden, heads = number("embedding_length"), number("attention.head_count")
-    return LlamaShape(
-        layers=number("block_count"),
-        hidden=hidden,
-        inner=number("feed_forward_length"),
-        heads=heads,
-        kv_heads=number("attention.head_count_kv", heads),
-        head_dim=number("attention.key_length", hidden // heads),
-        vocab=rows["token_embd.weight"],
-        context=number("context_length"),
-        eps=number("attention.layer_norm_rms_epsilon"),
-        theta=number("rope.freq_base", 10000.0),
-    )
+            return LlamaShape(
+                layers=number("block_count"),
+                hidden=hidden,
+                inner=number("feed_forward_length"),
+                heads=heads,
+                kv_heads=number("attention.head_count_kv") or heads,
+                head_dim=number("attention.key_length") or hidden // heads,
+                vocab=embedding.shape[0] if embedding else 0,
+                context=number("context_length"),
+                eps=number("attention.layer_norm_rms_epsilon"),
+                theta=number("rope.freq_base") or 10000.0,
+            )
+        except (ValidationError, TypeError, ZeroDivisionError):
+            raise WeightsUnavailable(f"{self.path} does not say what a model of its architecture has to say") from None

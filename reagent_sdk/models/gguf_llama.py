@@ -100,6 +100,14 @@ def permuted(values: NDArray[np.float32], heads: int) -> NDArray[np.float32]:
     return values.reshape(heads, 2, rows // heads // 2, *rest).swapaxes(1, 2).reshape(rows, *rest)
 
 
+def unpermuted(values: NDArray[np.float32], heads: int) -> NDArray[np.float32]:
+    """The rows of q or k as transformers wants them: what `permuted` was given."""
+    if not heads:
+        return values
+    rows, *rest = values.shape
+    return values.reshape(heads, rows // heads // 2, 2, *rest).swapaxes(1, 2).reshape(rows, *rest)
+
+
 def rope_factors(scaling: Llama3Scaling, shape: LlamaShape) -> NDArray[np.float32]:
     """What each rotary frequency is divided by, (head_dim / 2,): fast ones stay, slow ones are stretched."""
     import numpy as np

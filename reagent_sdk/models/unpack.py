@@ -12,10 +12,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from reagent_sdk.errors import InvalidInput, MissingExtra, WeightsUnavailable
+from reagent_sdk.errors import InvalidInput, MissingExtra
 from reagent_sdk.models import registry, store
 from reagent_sdk.models.find import find
 from reagent_sdk.models.gguf import check_gguf
+from reagent_sdk.models.gguf_base import Base
 from reagent_sdk.models.pretokenizers import PRETOKENIZERS, WHOLE_WORDS
 
 Dtype = Literal["float32", "bfloat16"]
@@ -25,8 +26,8 @@ _FOLDER_MODE, _FILE_MODE = 0o755, 0o644
 def unpack(gguf: Path, folder: Path, *, dtype: Dtype = "float32") -> Path:
     """Writes config, safetensors, tokenizer and chat template of a GGUF of the llama architecture.
 
-    The numbers are read by transformers' own loader. They are plain afterwards: the folder can be trained and saved, at
-    eight times the size of a 4-bit file. An interrupted call leaves nothing under the folder's name.
+    The numbers are plain afterwards: the folder can be trained and saved, which transformers' own loader of GGUF files
+    does not allow. It is several times the size of a packed file. An interrupted call leaves nothing under its name.
 
     Args:
         gguf: the weights, packed or not.
@@ -85,39 +86,20 @@ def unpacked(name: str) -> Path:
 
 
 def _write(gguf: Path, folder: Path, dtype: Dtype) -> None:
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    from transformers import AutoTokenizer
 
-    pre = _cutting(gguf)
-    source, options = str(gguf.parent), {"gguf_file": gguf.name}
-    # Without this the numbers stay packed: such a model can be run, but neither trained nor saved.
-    plain = GgufConfig(dequantize=True)
-    with _quiet():
-        model = AutoModelForCausalLM.from_pretrained(
-            source, **options, quantization_config=plain, dtype=getattr(torch, dtype)
-        )
-        model.save_pretrained(folder)
-        AutoTokenizer.from_pretrained(source, **options).save_pretrained(folder)
-    if pre is not None:
-        _cut_as(pre, folder / "tokenizer.json")
+    from reagent_sdk.models.unpack_weights import network
 
-
-def _cutting(gguf: Path) -> str | None:
-    """How the tokenizer cuts text before BPE; None when it is of another kind."""
-    from gguf import GGUFReader
-
-    try:
-        fields = GGUFReader(gguf).fields
-        architecture = fields["general.architecture"].contents()
-        kind = fields["tokenizer.ggml.model"].contents()
-        pre = fields["tokenizer.ggml.pre"].contents() if kind == "gpt2" else None
-    except (KeyError, ValueError, IndexError) as error:
-        raise WeightsUnavailable(f"{gguf} is damaged or incomplete: {error}") from error
-    if architecture != "llama":
-        raise InvalidInput(f"{gguf} is of the {architecture} architecture; only llama can be unpacked")
+    base = Base(gguf)
+    pre = base.value("tokenizer.ggml.pre") if base.value("tokenizer.ggml.model") == "gpt2" else None
     if pre is not None and pre not in PRETOKENIZERS:
         raise InvalidInput(f"{gguf} cuts text in a way that is not known here ({pre}); use the Hugging Face weights")
-    return pre
+    model = network(base, dtype)
+    with _quiet():
+        model.save_pretrained(folder)
+        AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name).save_pretrained(folder)
+    if pre is not None:
+        _cut_as(pre, folder / "tokenizer.json")
 
 
 def _cut_as(pre: str, file: Path) -> None:

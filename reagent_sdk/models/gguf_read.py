@@ -114,4 +114,5 @@ class _Cursor:
         if rank > _LARGEST_RANK:
             raise ValueError(f"a tensor has {rank} axes")
         shape = self._take(f"{rank}Q")[::-1]
-        return (shape, *self._take("IQ"))  # type: ignore[return-value]  # one int each
+        kind, offset = self._take("IQ")
+        return shape, kind, offset

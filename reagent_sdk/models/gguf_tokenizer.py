@@ -33,9 +33,10 @@ def add_tokenizer(writer: Any, folder: Path, config: LlamaConfig) -> None:
     writer.add_token_types(kinds)
     writer.add_token_merges([one if isinstance(one, str) else " ".join(one) for one in tokenizer["model"]["merges"]])
     ids = {token: number for number, token in enumerate(tokens)}
-    given = {"bos": config.bos, "eos": config.eos}
+    configured = {"bos": config.bos, "eos": config.eos}
     for key, short in _SPECIAL.items():
-        number = ids.get(_text(told.get(key)), given.get(short))
+        text = _text(told.get(key))
+        number = ids[text] if text in ids else configured.get(short)
         if number is not None:
             getattr(writer, f"add_{short}_token_id")(number)
     writer.add_add_bos_token(_begins_with_token(tokenizer.get("post_processor")))
@@ -111,7 +112,7 @@ def _tokens(folder: Path, tokenizer: dict[str, Any], vocab: int) -> tuple[list[s
     return [by_id.get(one, f"[PAD{one}]") for one in range(vocab)], kinds
 
 
-def _text(token: Any) -> str | None:
+def _text(token: Any) -> Any:
     return token.get("content") if isinstance(token, dict) else token
 
 
@@ -122,4 +123,4 @@ def _begins_with_token(post: Any) -> bool:
     if post.get("type") == "Sequence":
         return any(_begins_with_token(one) for one in post.get("processors") or [])
     single = post.get("single") if post.get("type") == "TemplateProcessing" else None
-    return bool(single) and "SpecialToken" in single[0]
+    return isinstance(single, list) and bool(single) and "SpecialToken" in single[0]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 DIGITS = "0123456789"
 TOP = 20
@@ -26,6 +26,26 @@ class Alternatives(NamedTuple):
 
     token: str
     top: Mapping[str, float]
+
+
+def alternatives_from(logprobs: object) -> list[Alternatives]:
+    """Reads the `logprobs` of a chat completion's choice, or of a chunk of it; what is malformed there is left out."""
+    content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
+    return [_alternatives(one) for one in content if isinstance(one, Mapping)] if isinstance(content, list) else []
+
+
+def _alternatives(one: Mapping[str, Any]) -> Alternatives:
+    listed = one.get("top_logprobs")
+    top = {
+        str(other.get("token")): float(value)
+        for other in (listed if isinstance(listed, list) else ())
+        if isinstance(other, Mapping) and _is_finite(value := other.get("logprob"))
+    }
+    return Alternatives(str(one.get("token", "")), top)
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def digit_of(score: float) -> int:
@@ -64,7 +84,7 @@ def _mean(top: Mapping[str, float]) -> float | None:
     mass = [0.0] * 10
     for token, log_probability in top.items():
         said = token.strip()
-        if len(said) == 1 and said in DIGITS and not math.isnan(log_probability):
+        if len(said) == 1 and said in DIGITS:
             mass[int(said)] += math.exp(min(0.0, log_probability))
     total = sum(mass)
     if total < _LEAST_MASS:

@@ -49,6 +49,9 @@ class Verdict(Frozen):
         (), description="answers that the critique states and the agent's work does not hold"
     )
     scores: tuple[float, ...] = Field((), description="the scores that an ensemble combined into one")
+    said_score: float | None = Field(
+        None, ge=0, le=1, description="the number that the judge wrote, where the score was read from its probabilities"
+    )
     bare_score: float | None = Field(
         None, ge=0, le=1, description="the judge's own score, where a calibration mapped it"
     )

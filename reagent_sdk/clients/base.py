@@ -11,6 +11,7 @@ from pydantic import Field
 
 from reagent_sdk import scope, telemetry
 from reagent_sdk.frozen import Frozen, Settings
+from reagent_sdk.grading import Alternatives
 from reagent_sdk.messages import Message
 from reagent_sdk.usage import Usage
 
@@ -22,6 +23,9 @@ class Sampling(Settings):
     top_p: float | None = Field(None, gt=0, le=1)
     max_tokens: int | None = Field(None, ge=1)
     seed: int | None = None
+    top_logprobs: int | None = Field(
+        None, ge=1, le=20, description="likeliest tokens to report at each place of the reply, where the server can"
+    )
     stop: tuple[str, ...] = ()
     grammar: str | None = Field(
         None, description="GBNF grammar of the whole reply, applied where the server can; replies are validated anyway"
@@ -31,6 +35,8 @@ class Sampling(Settings):
     def request_fields(self) -> dict[str, Any]:
         """The fields that are set and that every chat server knows; `grammar` and `extra` are not among them."""
         given = self.model_dump(include={"temperature", "top_p", "max_tokens", "seed"}, exclude_none=True)
+        if self.top_logprobs is not None:
+            given |= {"logprobs": True, "top_logprobs": self.top_logprobs}
         return {**given, "stop": list(self.stop)} if self.stop else given
 
 
@@ -41,6 +47,9 @@ class Completion(Frozen):
     finish_reason: Literal["stop", "length", "tool_calls", "content_filter"] | str = "stop"
     usage: Usage = Usage()
     model: str = Field("", description="the model as the server names it")
+    alternatives: tuple[Alternatives, ...] = Field(
+        (), description="the reply's tokens in order, where they were asked for (`Sampling.top_logprobs`) and given"
+    )
 
     @property
     def text(self) -> str:

@@ -14,11 +14,13 @@ import jinja2
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from reagent_sdk import models
 from reagent_sdk.clients.base import Sampling
-from reagent_sdk.clients.hf_streaming import Stopper, Streamer
+from reagent_sdk.clients.hf_streaming import Recorder, Stopper, Streamer
 from reagent_sdk.clients.streamed import Chunk
 from reagent_sdk.errors import ContextOverflow, MissingExtra, ModelRejected, ModelUnavailable, WeightsUnavailable
 from reagent_sdk.messages import Message
+from reagent_sdk.models import store
 
 _SEEDS = 2**63
 
@@ -55,6 +57,9 @@ def _with_adapter(path: Path, options: dict[str, Any]) -> Any:
     if not (path / "adapter_model.safetensors").is_file():
         raise WeightsUnavailable(f"the adapter in {path} is not saved as safetensors")
     base = json.loads((path / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
+    known = models.known_base(base)
+    if known is not None and store.verified(known) is not None:  # the very numbers that the embedded engine runs
+        base = str(models.unpacked(known.name))
     local = Path(base).is_dir()
     network = AutoModelForCausalLM.from_pretrained(base, **{**options, "local_files_only": local})
     return import_module("peft").PeftModel.from_pretrained(network, str(path))
@@ -80,7 +85,8 @@ class HFModel:
         prompt, room = inputs["input_ids"].shape[1], self._room(inputs["input_ids"].shape[1], sampling.max_tokens)
         if on_chunk({"prompt_progress": {"total": prompt, "processed": 0}}):
             return
-        streamer = Streamer(self.tokenizer, prompt, sampling.stop, on_chunk)
+        recorder = Recorder(self.tokenizer, sampling.top_logprobs) if sampling.top_logprobs else None
+        streamer = Streamer(self.tokenizer, prompt, sampling.stop, on_chunk, recorder)
         try:
             with torch.inference_mode(), torch.random.fork_rng(enabled=sampling.seed is not None):
                 if sampling.seed is not None:
@@ -92,6 +98,7 @@ class HFModel:
                     pad_token_id=self._pad(),
                     streamer=streamer,
                     stopping_criteria=[Stopper(streamer)],
+                    logits_processor=[recorder] if recorder else [],
                 )
         except (ValueError, TypeError) as error:
             raise ModelRejected(str(error), model=self.name) from error

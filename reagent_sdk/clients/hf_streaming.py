@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from transformers import StoppingCriteria, TextStreamer
+from transformers import LogitsProcessor, StoppingCriteria, TextStreamer
 
 from reagent_sdk.clients.streamed import Chunk
 
@@ -37,11 +37,35 @@ class StopStrings:
         return next((size for size in sizes if self._held.endswith(stop[:size])), 0)
 
 
+class Recorder(LogitsProcessor):  # type: ignore[misc]  # transformers is not typed
+    """Keeps the likeliest tokens of the latest step; changes nothing."""
+
+    def __init__(self, tokenizer: Any, count: int) -> None:
+        self._tokenizer = tokenizer
+        self._count = count
+        self.top: list[dict[str, Any]] = []
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        """Takes the scores (1, vocabulary) of the next token."""
+        best = scores[0].float().log_softmax(-1).topk(self._count)
+        texts = [self._tokenizer.decode([token]) for token in best.indices.tolist()]
+        self.top = [{"token": text, "logprob": value} for text, value in zip(texts, best.values.tolist(), strict=True)]
+        return scores
+
+
 class Streamer(TextStreamer):  # type: ignore[misc]  # transformers is not typed
     """Turns generated tokens into chunks of the OpenAI protocol, with token counts."""
 
-    def __init__(self, tokenizer: Any, prompt: int, stops: Sequence[str], on_chunk: Callable[[Chunk], bool]) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        prompt: int,
+        stops: Sequence[str],
+        on_chunk: Callable[[Chunk], bool],
+        recorder: Recorder | None = None,
+    ) -> None:
         super().__init__(tokenizer, skip_prompt=True, skip_special_tokens=True)
+        self._recorder = recorder
         self._prompt = prompt
         self._on_chunk = on_chunk
         self._stops = StopStrings(stops)
@@ -56,11 +80,15 @@ class Streamer(TextStreamer):  # type: ignore[misc]  # transformers is not typed
 
     def put(self, value: torch.Tensor) -> None:
         """Takes the prompt first, then every new token."""
+        logprobs = None
         if self._prompt_seen:
             self._generated += value.numel()
+            if self._recorder is not None:
+                token = self.tokenizer.decode(value.flatten().tolist())
+                logprobs = {"content": [{"token": token, "top_logprobs": self._recorder.top}]}
         self._prompt_seen = True
         super().put(value)
-        self._send({"content": ""})  # counts the token, and asks whether to go on
+        self._send({"content": ""}, logprobs)  # counts the token, and asks whether to go on
 
     def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
         """Takes text that no further token will change."""
@@ -72,9 +100,9 @@ class Streamer(TextStreamer):  # type: ignore[misc]  # transformers is not typed
         """Sends the last chunk."""
         self._on_chunk({"model": model, "choices": [{"delta": {}, "finish_reason": reason}]})
 
-    def _send(self, delta: dict[str, Any]) -> None:
+    def _send(self, delta: dict[str, Any], logprobs: dict[str, Any] | None = None) -> None:
         chunk: Chunk = {
-            "choices": [{"delta": delta}],
+            "choices": [{"delta": delta, "logprobs": logprobs}],
             "usage": {"prompt_tokens": self._prompt, "completion_tokens": self._generated},
         }
         self.cancelled = self._on_chunk(chunk) or self.cancelled

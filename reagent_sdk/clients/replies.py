@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from reagent_sdk.clients.base import Completion
 from reagent_sdk.errors import BadReply
+from reagent_sdk.grading import alternatives_from
 from reagent_sdk.messages import Message
 from reagent_sdk.usage import Usage
 
@@ -84,6 +85,7 @@ def completion_from(body: Mapping[str, Any], *, price: Price | None = None) -> C
         finish_reason=reason,
         usage=usage_from(body.get("usage"), price=price),
         model=model if isinstance(model, str) else "",
+        alternatives=tuple(alternatives_from(choices[0].get("logprobs"))),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reagent_sdk.clients.base import Completion
+from reagent_sdk.grading import Alternatives, alternatives_from
 from reagent_sdk.messages import Message
 from reagent_sdk.usage import Usage
 
@@ -26,6 +27,7 @@ class Streamed:
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._tool_calls: dict[int, dict[str, Any]] = {}
+        self._alternatives: list[Alternatives] = []
 
     def add(self, chunk: Chunk) -> str:
         """Takes the next chunk; returns the text it adds to the reply."""
@@ -38,6 +40,7 @@ class Streamed:
         for choice in chunk.get("choices") or ():
             delta = choice.get("delta") or {}
             text += delta.get("content") or ""
+            self._alternatives += alternatives_from(choice.get("logprobs"))
             self._reasoning.append(delta.get("reasoning_content") or "")
             for part in delta.get("tool_calls") or ():
                 self._add_tool_call(part)
@@ -68,6 +71,7 @@ class Streamed:
             finish_reason=self.finish_reason or "stop",
             usage=usage,
             model=self._model,
+            alternatives=tuple(self._alternatives),
         )
 
     def _count(self, chunk: Chunk) -> None:

@@ -11,10 +11,11 @@ from reagent_sdk import framing
 from reagent_sdk.clients.base import ChatClient, Completion, Sampling
 from reagent_sdk.errors import BudgetExceeded, ContextOverflow, InvalidInput, ModelError
 from reagent_sdk.frozen import Settings
+from reagent_sdk.grading import TOP, expected_score
 from reagent_sdk.leaks import leaked_answers
 from reagent_sdk.messages import Message, assistant
 from reagent_sdk.parsing import parse_verdict
-from reagent_sdk.prompts import CURRENT_PROMPT, VERDICT_GRAMMAR, JudgePrompt, judge_prompt
+from reagent_sdk.prompts import CURRENT_PROMPT, GRADE, VERDICT_GRAMMAR, JudgePrompt, judge_prompt
 from reagent_sdk.rendering import SMALLEST_ROOM, clip
 from reagent_sdk.task import Task
 from reagent_sdk.trajectory import Trajectory
@@ -141,7 +142,7 @@ class ModelJudge:
 
     async def _hear(self, messages: Sequence[Message], task: Task, trajectory: Trajectory) -> Verdict:
         """Asks until there is a verdict that can be used or the asks are used up; returns the best there is."""
-        sampling, usage, heard = self.settings.sampling, Usage(), None
+        sampling, usage, heard = self._sampling_for_prompt(), Usage(), None
         for asks in range(1, self.settings.reasks + 2):  # noqa: B007 - the count of the last ask is reported
             try:
                 reply = await self.client.complete(messages, sampling)
@@ -163,8 +164,19 @@ class ModelJudge:
         assert heard is not None  # noqa: S101 - there is at least one ask
         return heard.model_copy(update={"usage": usage, "asks": asks})
 
+    def _sampling_for_prompt(self) -> Sampling:
+        """A graded verdict has a grammar of its own, and its score is read from the probabilities of the grade."""
+        sampling = self.settings.sampling
+        if not self._prompt.graded:
+            return sampling
+        grammar = self._prompt.grammar if sampling.grammar == VERDICT_GRAMMAR else sampling.grammar
+        return sampling.model_copy(update={"grammar": grammar, "top_logprobs": TOP})
+
     def _read(self, reply: Completion, task: Task, trajectory: Trajectory) -> Verdict:
         verdict = self._parse(reply.text, reasoning=reply.message.reasoning, truncated=reply.truncated)
+        score = expected_score(GRADE, reply.alternatives) if self._prompt.graded and verdict.scored else None
+        if score is not None:
+            verdict = verdict.model_copy(update={"score": round(score, 4), "said_score": verdict.score})
         return verdict.model_copy(update={"leaks": leaked_answers(verdict.critique, task, trajectory)})
 
     def _trouble(self, verdict: Verdict) -> str | None:

@@ -1,9 +1,11 @@
 """One notation for models and judges, in code, in `$REAGENT_JUDGE` and on the command line.
 
-local                        the small model that ships for trying things out, embedded
+local                        embedded: as an agent the small model for trying things out, as a judge agent-rrm-tiny
 local:NAME or local:PATH     a known model, a GGUF file or a folder of weights; `?lora=FILE.gguf` adds an adapter,
+                             (`agent-rrm-tiny`, the judge of this package, names its own),
                              `?slots=8` (joined by `&`) answers so many calls at a time, `?context=` and `?threads=`
-http://host:8001/v1          an OpenAI-compatible server, called directly; `#MODEL` picks a model it serves
+http://host:8001/v1          an OpenAI-compatible server, called directly; `#MODEL` picks a model it serves, and for
+                             a judge `?prompt=rrm-2` names the prompt that it was trained on
 hf:ORG/NAME or hf:PATH       Hugging Face weights, run by transformers (extra `hf`)
 provider/model               any model that litellm knows, such as openai/gpt-5 or hosted_vllm/Qwen/Qwen3-8B
 
@@ -17,6 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from reagent_sdk import models
 from reagent_sdk.agents import ModelAgent
 from reagent_sdk.clients.base import ChatClient, Sampling, runs_here
 from reagent_sdk.errors import InvalidInput
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from reagent_sdk.tools.agent import ToolAgent
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
+DEFAULT_JUDGE = "agent-rrm-tiny"
 LOCAL_MAX_TOKENS = 1024
 LOCAL_WINDOW_CHARS = 16_000
 JUDGE_VARIABLE = "REAGENT_JUDGE"
@@ -41,10 +45,12 @@ UNTRAINED = (
     "the embedded judge is an untrained base model under the judge prompt: "
     "its verdicts have the right form, but its scores carry next to no information"
 )
-_EMBEDDED = JudgeSettings(
+_UNTRAINED = JudgeSettings(
     sampling=Sampling(temperature=0.0, max_tokens=640, grammar=VERDICT_GRAMMAR, extra={"repeat_penalty": 1.1}),
     max_chars=16_000,
+    caveat=UNTRAINED,
 )
+_TRAINED = JudgeSettings(sampling=Sampling(temperature=0.0, max_tokens=640, grammar=VERDICT_GRAMMAR), max_chars=16_000)
 
 
 def client_for(spec: str) -> ChatClient:
@@ -96,7 +102,7 @@ def agent_for(spec: str | ChatClient, tools: Sequence[Any] | None = None) -> Mod
 def judge_for(judge: JudgeLike, *, adapt: Callable[[ModelJudge], ModelJudge] | None = None) -> Judge:
     """The judge that is meant: a spec, a judge, a function `(task, trajectory)`, or several to be asked in order.
 
-    None means `$REAGENT_JUDGE`, else the embedded local judge.
+    None means `$REAGENT_JUDGE`, else agent-rrm-tiny, the embedded judge that comes with this package.
 
     Args:
         judge: which one.
@@ -122,42 +128,72 @@ def judge_for(judge: JudgeLike, *, adapt: Callable[[ModelJudge], ModelJudge] | N
 
 
 def _model_judge(spec: str, adapt: Callable[[ModelJudge], ModelJudge] | None) -> Judge:
+    spec, settings = _with_prompt(spec)
+    reference = _local_reference(spec, DEFAULT_JUDGE)
+    weights = _weights_of(spec, reference)
+    if weights is not None:
+        settings = _settings_of(weights, reference or spec)
     try:
-        client = client_for(spec)
+        client = client_for(spec) if reference is None else _local(reference)
     except InvalidInput as error:
         raise InvalidInput(f"unknown judge: {error}") from None
-    reference = _local_reference(spec)
-    judge = ModelJudge(client) if reference is None else ModelJudge(client, _settings_of(reference))
+    judge = ModelJudge(client, settings)
     judge = adapt(judge) if adapt else judge
-    if reference is None:
+    if weights is None:
         return judge
     from reagent_sdk.calibration.card import FILE_NAME, read_calibration
     from reagent_sdk.judges.calibrated import CalibratedJudge
 
-    weights = _trained(reference)
     card = weights.with_name(FILE_NAME) if weights.is_file() else weights / FILE_NAME
-    return CalibratedJudge(judge, read_calibration(card)) if card.is_file() else judge
+    if not card.is_file():
+        return judge
+    calibration = read_calibration(card)
+    if reference is None:  # fitted on the embedded engine; transformers runs the same weights under another name
+        calibration = calibration.model_copy(update={"judge": judge.name})
+    return CalibratedJudge(judge, calibration)
 
 
-def _local_reference(spec: str) -> str | None:
+def _with_prompt(spec: str) -> tuple[str, JudgeSettings | None]:
+    """Takes `?prompt=VERSION` off the address of a server."""
+    address, question, asked = spec.partition("?prompt=")
+    if not question or not spec.startswith(("http://", "https://")):
+        return spec, None
+    version, _, model = asked.partition("#")
+    settings = JudgeSettings(prompt_version=judge_prompt(version).version)
+    return address + (f"#{model}" if model else ""), settings
+
+
+def _local_reference(spec: str, default: str = DEFAULT_MODEL) -> str | None:
     """What a `local` spec refers to; None for specs of another form, `local_provider/model` among them."""
     if spec != "local" and not spec.startswith("local:"):
         return None
-    return spec.removeprefix("local").removeprefix(":") or DEFAULT_MODEL
+    reference = spec.removeprefix("local").removeprefix(":") or default
+    name, question, options = reference.partition("?")
+    if name not in models.SHIPPED:
+        return reference
+    shipped = models.SHIPPED[name]
+    return f"{shipped.base}?lora={shipped.gguf}" + (f"&{options}" if question else "")
 
 
-def _settings_of(reference: str) -> JudgeSettings:
-    """Settings for local weights, from the `reagent.json` beside them; weights without one are taken as untrained."""
-    from reagent_sdk.models.manifest import read_manifest
+def _weights_of(spec: str, reference: str | None) -> Path | None:
+    """The weights that make the judge what it is, an adapter where there is one; None where they are not here."""
+    if reference is not None:
+        path, options = _split(reference)
+        return Path(options.get("lora", path)).expanduser()
+    folder = Path(spec.removeprefix("hf:")).expanduser()
+    return folder if spec.startswith("hf:") and folder.is_dir() else None
 
-    trained = _trained(reference)
-    manifest = read_manifest(trained) if trained.exists() else None
+
+def _settings_of(weights: Path, reference: str) -> JudgeSettings:
+    """Settings for weights of this machine, from the `reagent.json` beside them; those without one are untrained."""
+    manifest = models.read_manifest(weights) if weights.exists() else None
     if manifest is None or manifest.role == "base":
-        return _EMBEDDED.model_copy(update={"caveat": UNTRAINED})
+        return _UNTRAINED
     if manifest.role != "judge":
         raise InvalidInput(f"{reference} is a model for the role {manifest.role!r} and not a judge")
     version = judge_prompt(manifest.prompt_version or CURRENT_PROMPT).version
-    return _EMBEDDED.model_copy(update={"prompt_version": version, "gate": manifest.gate})
+    room = {"max_chars": manifest.max_chars} if manifest.max_chars else {}
+    return _TRAINED.model_copy(update={"prompt_version": version, "gate": manifest.gate, **room})
 
 
 def _local(reference: str) -> ChatClient:
@@ -171,12 +207,6 @@ def _local(reference: str) -> ChatClient:
 
     counts = {name: _count(name, value) for name, value in options.items() if name != "lora"}
     return Embedded(path, lora=options.get("lora"), **counts)
-
-
-def _trained(reference: str) -> Path:
-    """The weights that make the judge what it is: the adapter, where there is one."""
-    path, options = _split(reference)
-    return Path(options.get("lora", path)).expanduser()
 
 
 def _split(reference: str) -> tuple[str, dict[str, str]]:

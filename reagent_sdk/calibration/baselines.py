@@ -111,11 +111,13 @@ def bag_of_words(texts: Sequence[str], labels: Labels, groups: Groups, *, seed: 
         Probabilities (n,) that the work is right.
     """
 
-    def new() -> Any:
-        words = TfidfVectorizer(sublinear_tf=True, token_pattern=_WORD_OR_SIGN, max_features=20_000)
-        return make_pipeline(words, LogisticRegression(max_iter=1000))
+    return _cross_fitted(words_model, np.array(texts, dtype=object), labels, groups, seed)
 
-    return _cross_fitted(new, np.array(texts, dtype=object), labels, groups, seed)
+
+def words_model() -> Any:
+    """The model of :func:`bag_of_words`, not yet fitted: for those who have a training and a test part."""
+    words = TfidfVectorizer(sublinear_tf=True, token_pattern=_WORD_OR_SIGN, max_features=20_000)
+    return make_pipeline(words, LogisticRegression(max_iter=1000))
 
 
 def _cross_fitted(new: Callable[[], Any], rows: NDArray[Any], labels: Labels, groups: Groups, seed: int) -> Scores:

@@ -52,9 +52,7 @@ class RunConfig(Settings):
     """What all recipes are told."""
 
     recipe: str
-    base: str = Field(
-        description="a known model, a Hugging Face folder or hub id; the weights that are trained further"
-    )
+    base: str = Field(description="the weights that are trained further: a known model, a folder or a hub id")
     name: str = Field(description="of the judge that comes out")
     prompt_version: str = "rrm-2"
     max_chars: int = Field(16_000, ge=1_000, description="room for the record in the judge's prompt, in characters")

@@ -1,4 +1,4 @@
-"""From a labelled trajectory to token ids: exactly the prompt that the SDK serves, and the text that its parser reads."""
+"""From a labelled trajectory to token ids: the prompt that the SDK serves, and the text that its parser reads."""
 
 from __future__ import annotations
 

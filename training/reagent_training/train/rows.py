@@ -14,8 +14,13 @@ from reagent_training.data.record import LabelledTrajectory
 from reagent_training.train.config import Source
 
 
-def read_rows(sources: Sequence[Source], *, prompt_version: str, seed: int) -> list[LabelledTrajectory]:
+def read_rows(sources: Sequence[Source], *, prompt_version: str | None, seed: int) -> list[LabelledTrajectory]:
     """The rows of all sources, in an order that depends on the seed and not on the files.
+
+    Args:
+        sources: files, or parts of them.
+        prompt_version: the prompt that targets must be written for; None where no targets are read.
+        seed: of the order, and of what is drawn.
 
     Raises:
         InvalidInput: a file is bad (one line with file, row and field), its targets are written for another prompt,
@@ -38,12 +43,12 @@ def shared_groups(train: Iterable[LabelledTrajectory], held_out: Iterable[Labell
     return {row.group for row in train} & {row.group for row in held_out}
 
 
-def _drawn(source: Source, prompt_version: str, seed: int) -> list[LabelledTrajectory]:
+def _drawn(source: Source, prompt_version: str | None, seed: int) -> list[LabelledTrajectory]:
     path = source.path.expanduser()
-    allowed = {prompt_version, judge_prompt(prompt_version).targets_of}
+    allowed = {prompt_version, judge_prompt(prompt_version).targets_of} if prompt_version else None
     rows = []
     for number, row in enumerate(read_set(path), start=1):
-        if row.prompt_version not in allowed:
+        if allowed is not None and row.prompt_version not in allowed:
             raise InvalidInput(
                 f"{path}, row {number}, prompt_version: its targets are written for {row.prompt_version!r}, and this "
                 f"run trains {prompt_version!r}"

@@ -9,6 +9,8 @@ stand before any reasoning (`sft_loss`, `reagent_sdk.grading`), where the paper 
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,27 @@ from reagent_training.train.config import SftConfig
 from reagent_training.train.examples import Example, sft_examples
 from reagent_training.train.rows import read_rows, shared_groups
 from reagent_training.train.running import finish, resume_from, trainer_settings
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run works with.
+
+    Attributes:
+        rows: read from the training sets; `train` holds those that can be trained on, as tokens.
+        held_out: read from the validation sets; `validation` holds them as tokens.
+        model: the base.
+        tokenizer: of the base.
+        left_out: rows that are not trained on, by reason.
+    """
+
+    rows: list[LabelledTrajectory]
+    held_out: list[LabelledTrajectory]
+    model: Any
+    tokenizer: Any
+    train: list[Example]
+    validation: list[Example]
+    left_out: dict[str, int]
 
 
 def load_rows(config: SftConfig) -> tuple[list[LabelledTrajectory], list[LabelledTrajectory]]:
@@ -39,14 +62,11 @@ def load_rows(config: SftConfig) -> tuple[list[LabelledTrajectory], list[Labelle
     return train, validation
 
 
-def run(config: SftConfig, out: Path) -> dict[str, Any]:
-    """Trains, or goes on where an interrupted run stopped, and writes the judge to `out`.
-
-    Returns:
-        What came of it, as in `out/report.json`.
+def prepare(config: SftConfig) -> Prepared:
+    """Everything up to the first update: rows, model and what the rows are as tokens.
 
     Raises:
-        InvalidInput: bad data or settings; nothing has been written then.
+        InvalidInput: bad data or settings, or no row that can be trained on.
         WeightsUnavailable: the base weights are missing.
     """
     rows, held_out = load_rows(config)
@@ -58,14 +78,46 @@ def run(config: SftConfig, out: Path) -> dict[str, Any]:
     if not train:
         raise InvalidInput(f"no row can be trained on: {dict(left_out)}")
     validation = sft_examples(held_out, tokenizer, config, config.preferred, Counter())
-    trainer = _trainer(config, out, model, tokenizer, train, validation)
-    trainer.train(resume_from_checkpoint=resume_from(out, config))
-    return finish(trainer, config, out, facts={"rows": len(train), "left_out": dict(left_out)}, rows=rows)
+    return Prepared(rows, held_out, model, tokenizer, train, validation, dict(left_out))
 
 
-def _trainer(
-    config: SftConfig, out: Path, model: Any, tokenizer: Any, train: list[Example], validation: list[Example]
-) -> Any:
+def run(config: SftConfig, out: Path) -> dict[str, Any]:
+    """Trains, or goes on where an interrupted run stopped, and writes the judge to `out`.
+
+    Returns:
+        The report, as in `out/report.json`.
+
+    Raises:
+        InvalidInput: bad data or settings, or `out` holds another run; nothing has been written then.
+        WeightsUnavailable: the base weights are missing.
+    """
+    ready = prepare(config)
+    checkpoint = resume_from(out, config)
+    trainer = _trainer(config, out, ready)
+    trainer.train(resume_from_checkpoint=checkpoint)
+    facts = {"rows": len(ready.train), "left_out": ready.left_out, "validation": _validated(config, ready, trainer)}
+    kept = {one.row for one in ready.train}
+    return finish(trainer, config, out, facts=facts, rows=[row for row in ready.rows if row.id in kept])
+
+
+def _validated(config: SftConfig, ready: Prepared, trainer: Any) -> dict[str, Any]:
+    """Held-out figures of the trained judge and, where an adapter can be switched off, of its base."""
+    if not ready.validation or not judge_prompt(config.prompt_version).graded:
+        return {}
+    from reagent_training.train.sft_loss import digit_ids
+    from reagent_training.train.validation import graded_scores, measured
+
+    model = trainer.model
+    arms = {"trained": nullcontext()} | ({"base": model.disable_adapter()} if config.lora else {})
+    found = {}
+    for name, arm in arms.items():
+        with arm:
+            scores = graded_scores(model, ready.validation, digit_ids(ready.tokenizer))
+        found[name] = measured(ready.held_out, ready.validation, scores)
+    return found
+
+
+def _trainer(config: SftConfig, out: Path, ready: Prepared) -> Any:
     from trl import SFTConfig
 
     from reagent_training.train.sft_loss import Collator, JudgeSFTTrainer, digit_ids
@@ -77,22 +129,22 @@ def _trainer(
         packing=False,
         remove_unused_columns=False,
         dataset_kwargs={"skip_prepare_dataset": True},
-        eval_strategy="steps" if validation and config.validate_every else "no",
+        eval_strategy="steps" if ready.validation and config.validate_every else "no",
         eval_steps=config.validate_every,
         per_device_eval_batch_size=config.optimiser.batch,
     )
     graded = judge_prompt(config.prompt_version).graded
-    layers = model.config.get_text_config().num_hidden_layers
+    layers = ready.model.config.get_text_config().num_hidden_layers
     return JudgeSFTTrainer(
-        model=model,
+        model=ready.model,
         args=settings,
-        processing_class=tokenizer,
-        train_dataset=_data_set(train),
-        eval_dataset=_data_set(validation) if validation else None,
-        data_collator=Collator(tokenizer.pad_token_id),
+        processing_class=ready.tokenizer,
+        train_dataset=_data_set(ready.train),
+        eval_dataset=_data_set(ready.validation) if ready.validation else None,
+        data_collator=Collator(ready.tokenizer.pad_token_id),
         peft_config=adapter_settings(config.lora, layers) if config.lora else None,
         grade_weight=config.grade_weight if graded else 0.0,
-        digits=digit_ids(tokenizer),
+        digits=digit_ids(ready.tokenizer),
     )
 
 

@@ -1,17 +1,20 @@
-"""What all recipes share around TRL's trainers: settings, checkpoints that go on exactly, and what is left at the end."""
+"""What all recipes share around TRL's trainers: settings, checkpoints that go on exactly, what is left at the end."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from reagent_sdk import models
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.models.manifest import Manifest, write_manifest
 from reagent_training.data.record import LabelledTrajectory
 from reagent_training.train.config import RunConfig
+from reagent_training.train.report import write_report
 
 CHECKPOINTS = "checkpoints"
 _PLAN = "plan.json"
@@ -47,6 +50,11 @@ def trainer_settings(config: RunConfig, out: Path) -> dict[str, Any]:
     }
 
 
+def world_size() -> int:
+    """Processes that train together, as torchrun and accelerate tell it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def fingerprint(config: RunConfig) -> str:
     """A short name for settings that must not change when a run goes on."""
     fixed = config.model_dump(mode="json", exclude={"trackers", "keep_checkpoints"})
@@ -75,22 +83,60 @@ def resume_from(out: Path, config: RunConfig) -> str | None:
 
 
 def finish(
-    trainer: Any, config: RunConfig, out: Path, *, facts: dict[str, Any], rows: Sequence[LabelledTrajectory]
+    trainer: Any,
+    config: RunConfig,
+    out: Path,
+    *,
+    facts: Mapping[str, Any],
+    rows: Sequence[LabelledTrajectory],
 ) -> dict[str, Any]:
-    """Writes weights, tokenizer, `reagent.json` and the report."""
+    """Writes weights, tokenizer, `reagent.json`, report, curves and model card; returns the report.
+
+    Args:
+        trainer: the trainer, done.
+        config: the run's.
+        out: the folder of the weights.
+        facts: of the recipe, for the report.
+        rows: what was trained on.
+    """
     trainer.save_model(str(out))
     trainer.processing_class.save_pretrained(str(out))
-    report = {"recipe": config.recipe, "name": config.name, **facts, "log": trainer.state.log_history}
-    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    _name_base(out, config.base)
+    (out / "training_args.bin").unlink(missing_ok=True)  # a pickle, and nobody needs it
+    sources = sources_of(rows)
+    report = write_report(out, config, {"sources": sources, **facts}, trainer.state.log_history)
     write_manifest(
         out,
         Manifest(
             name=config.name,
             role="judge",
             prompt_version=config.prompt_version,
+            max_chars=config.max_chars,
             base_model=config.base,
             recipe=f"reagent train {config.recipe}",
-            data=tuple(sorted({row.source for row in rows})),
+            data=tuple(sources),
         ),
     )
     return report
+
+
+def sources_of(rows: Iterable[LabelledTrajectory]) -> dict[str, dict[str, Any]]:
+    """Source -> how many rows, who labelled them, under which licence."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        of = found.setdefault(row.source, {"rows": 0, "labelled_by": [], "licence": row.licence})
+        of["rows"] += 1
+        if row.label_source not in of["labelled_by"]:
+            of["labelled_by"].append(str(row.label_source))
+    return dict(sorted(found.items()))
+
+
+def _name_base(out: Path, base: str) -> None:
+    """Names the base in an adapter's own file as others can find it, and not as a path of this machine."""
+    file = out / "adapter_config.json"
+    if not file.is_file():
+        return
+    settings = json.loads(file.read_text(encoding="utf-8"))
+    known = models.known_base(base)
+    settings["base_model_name_or_path"] = (known.hub_base if known else None) or base
+    file.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,103 @@
+"""`reagent train compare`: judges side by side on held-out labelled trajectories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reagent_sdk.cli.options import JsonOption
+
+if TYPE_CHECKING:
+    from reagent_training.train.compare import Line
+
+EXAMPLES = """\b
+Examples:
+  reagent train compare --judge tiny=local --judge base=local:smollm2-135m-instruct \\
+    --test sets/mint/test.jsonl --train sets/mint/train.jsonl --out comparison/
+  reagent train compare --judge sft=local:runs/sft --judge grpo=local:runs/grpo --test sets/apb/test.jsonl --out grpo/
+"""
+_FIGURES = ("auroc", "pairwise", "accuracy", "brier", "ece")
+
+
+def compare(
+    judges: Annotated[list[str], typer.Option("--judge", metavar="[LABEL=]SPEC", help="A judge; repeatable.")],
+    tests: Annotated[list[Path], typer.Option("--test", metavar="FILE", help="Labelled rows; repeatable.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Takes verdicts and table; the same goes on.")],
+    trains: Annotated[
+        list[Path] | None,
+        typer.Option("--train", metavar="FILE", help="Rows the judge learnt from: the baselines learn from them too."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Rows of each test file, whole pairs.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of frame codes, draws and intervals.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure judges on the same held-out rows, beside a constant and a bag of words fitted on the training rows.
+
+    Verdicts are kept in FOLDER one by one, so that an interrupted comparison goes on.
+    """
+    from reagent_training.train.commands.recipes import needs_training
+
+    needs_training()
+    import json
+
+    import anyio
+
+    from reagent_sdk.cli.terminal import console, write_json
+    from reagent_sdk.replacing import replacing
+    from reagent_training.train import compare as work
+    from reagent_training.train.config import Source
+    from reagent_training.train.rows import read_rows
+
+    test = work.items_of(read_rows([Source(path=path, rows=limit) for path in tests], prompt_version=None, seed=seed))
+    known = work.items_of(read_rows([Source(path=path) for path in trains or []], prompt_version=None, seed=seed))
+    work.check_apart(known, test)
+    named = dict(_named(one) for one in judges)
+    lines = work.baselines(known, test, room=work.room_of(next(iter(named.values()))), seed=seed) if known else []
+    for label, spec in named.items():
+        lines += anyio.run(lambda label=label, spec=spec: work.judged(spec, label, test, out.expanduser(), seed=seed))
+    with replacing(out.expanduser() / "comparison.json") as draft:
+        draft.write(json.dumps(work.as_json(lines), indent=1).encode() + b"\n")
+    if as_json:
+        write_json(work.as_json(lines))
+    else:
+        _show(lines, console())
+
+
+def _named(given: str) -> tuple[str, str]:
+    label, equals, spec = given.partition("=")
+    if equals and label.replace("-", "").replace("_", "").isalnum():
+        return label, spec
+    return given, given
+
+
+def _show(lines: Sequence[Line], screen: object) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from reagent_sdk.cli.terminal import clean
+
+    assert isinstance(screen, Console)  # noqa: S101 - for the type checker
+    table = Table("data set", "judge", "n")
+    for name in (*_FIGURES, "s/verdict", "well-formed", "leaks"):
+        table.add_column(name, justify="right")
+    for line in sorted(lines, key=lambda line: line.source):
+        well = (
+            (line.statuses.get("scored", 0) + line.statuses.get("abstained", 0)) / line.rows if line.statuses else None
+        )
+        cells = [_cell(line, name) for name in _FIGURES]
+        cells += ["-" if line.seconds is None else f"{line.seconds:.1f}", "-" if well is None else f"{well:.1%}"]
+        cells.append(str(line.leaks) if line.statuses else "-")
+        table.add_row(*(Text(clean(one)) for one in (line.source, line.judge, str(line.n), *cells)))
+    screen.print(table)
+    screen.print(Text("intervals: 95%, bootstrap over questions; pairwise: ties count half", style="dim"))
+
+
+def _cell(line: Line, name: str) -> str:
+    figure = line.figures.get(name)
+    if figure is None or figure.value is None:
+        return "-"
+    return f"{figure.value:.3f}" + ("" if figure.low is None else f"\n{figure.low:.2f}..{figure.high:.2f}")

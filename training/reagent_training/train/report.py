@@ -88,9 +88,8 @@ def _evaluation(measured: Mapping[str, Any]) -> list[str]:
     if not measured:
         return ["Nothing was held out from this run; measure it with `reagent train compare`.", ""]
     lines = ["| on held-out rows | " + " | ".join(measured) + " |", "|---|" + "---|" * len(measured)]
-    names = list(next(iter(measured.values())))
-    for name in names:
-        lines.append(f"| {name} | " + " | ".join(_cell(of.get(name)) for of in measured.values()) + " |")
+    names = next(iter(measured.values()))
+    lines += [f"| {name} | " + " | ".join(_cell(of.get(name)) for of in measured.values()) + " |" for name in names]
     return [*lines, ""]
 
 

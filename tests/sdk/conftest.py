@@ -23,10 +23,6 @@ def smollm() -> Path:
 
 
 @pytest.fixture(scope="session")
-def smollm_hf(smollm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same weights as a Hugging Face folder: safetensors, config, tokenizer with its chat template."""
-    from gguf_to_hf import convert
-
-    folder = tmp_path_factory.mktemp("hf") / "smollm2-135m-instruct"
-    convert(smollm, folder)
-    return folder
+def smollm_hf(smollm: Path) -> Path:
+    """The same weights as a Hugging Face folder, in the same cache: made once per machine, for reading only."""
+    return models.unpacked(smollm.parent.name)

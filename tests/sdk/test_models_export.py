@@ -26,7 +26,7 @@ from tiny_llama import (
 
 from reagent_sdk.cli import main
 from reagent_sdk.errors import InvalidInput, ReagentError, WeightsUnavailable
-from reagent_sdk.models import Manifest, read_manifest, unpacked, write_manifest
+from reagent_sdk.models import Manifest, read_manifest, write_manifest
 from reagent_sdk.models.export import export
 from reagent_sdk.models.gguf_llama import permuted, rope_factors, unpermuted
 from reagent_sdk.models.llama import read_config
@@ -411,15 +411,14 @@ def test_the_command(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.real_model
-def test_the_small_model_comes_back_from_a_round_trip(smollm: Path, tmp_path: Path) -> None:
-    folder = unpacked("smollm2-135m-instruct")
-    done = export(folder, tmp_path / "again.gguf", numbers="f32", base="smollm2-135m-instruct")
+def test_the_small_model_comes_back_from_a_round_trip(smollm: Path, smollm_hf: Path, tmp_path: Path) -> None:
+    done = export(smollm_hf, tmp_path / "again.gguf", numbers="f32", base="smollm2-135m-instruct")
     engine = Engine(done.path)
-    found = differences(engine, Reference(folder), REAL_PROMPTS)
+    found = differences(engine, Reference(smollm_hf), REAL_PROMPTS)
     assert max(found) < CLOSE
     assert max(found[1::2]) == 0  # the same reply, token by token
-    lora = write_adapter(folder, tmp_path / "lora", strength=0.05, r=8)
+    lora = write_adapter(smollm_hf, tmp_path / "lora", strength=0.05, r=8)
     adapter = export(lora, tmp_path / "lora.gguf", numbers="f32", base=smollm)
-    adapted = Reference(folder, lora)
+    adapted = Reference(smollm_hf, lora)
     assert max(differences(Engine(done.path, adapter.path), adapted, REAL_PROMPTS)) < CLOSE
     assert max(differences(engine, adapted, REAL_PROMPTS)) > 10 * CLOSE

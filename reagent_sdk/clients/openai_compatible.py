@@ -111,6 +111,23 @@ class OpenAICompatible:
             call.used(completion.usage)
             return completion.model_copy(update={"usage": call.usage})
 
+    async def hosted_judge(self) -> Mapping[str, Any]:
+        """How the judge behind this endpoint wants to be asked, where `reagent judge serve` hosts it; else empty.
+
+        Raises:
+            ModelError: the server could not be asked.
+        """
+        if self._served is None:
+            link = await self._links.get()
+            try:
+                listed = await self.retry.run(self._list_models, call=_Uncounted(), model=self.name)
+            except (ModelRejected, BadReply):
+                return {}  # a server need not list its models
+            async with link.lock:
+                with self._named():
+                    self._served = self._served or Served.pick(listed, self._model)
+        return self._served.judge
+
     async def _find_model(self, call: MeteredCall, *, dialect: bool) -> Served:
         """What the server serves, asked once and only when it matters."""
         if self._served is None and self._model is not None and not dialect:
@@ -143,6 +160,13 @@ class OpenAICompatible:
     async def aclose(self) -> None:
         """Closes the connections. Idempotent."""
         await self._links.aclose()
+
+
+class _Uncounted:
+    """Takes the retries of a request that is no call of a model."""
+
+    def retried(self) -> None:
+        """Counts nothing."""
 
 
 def _fields(messages: Sequence[Message], sampling: Sampling) -> dict[str, Any]:

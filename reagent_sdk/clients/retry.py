@@ -7,10 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from reagent_sdk import scope
-from reagent_sdk.clients.base import MeteredCall
 from reagent_sdk.errors import InvalidInput, ModelUnavailable
 from reagent_sdk.events import Retrying
 
@@ -18,6 +17,13 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
 T = TypeVar("T")
+
+
+class CountsRetries(Protocol):
+    """Whoever wants to know of requests that are sent again, such as a `MeteredCall`."""
+
+    def retried(self) -> None:
+        """Counts one."""
 
 
 async def _sleep(seconds: float) -> None:
@@ -51,12 +57,12 @@ class Retry:
         if self.attempts < 1:
             raise InvalidInput(f"max_attempts is {self.attempts}; it counts the first request too, so pass 1 or more")
 
-    async def run(self, send: Callable[[], Awaitable[T]], *, call: MeteredCall, model: str) -> T:
+    async def run(self, send: Callable[[], Awaitable[T]], *, call: CountsRetries, model: str) -> T:
         """Calls `send` until it succeeds, fails for good, or there are no attempts or no time left.
 
         Args:
             send: makes the request once.
-            call: the metered call that counts the retries.
+            call: counts the retries; the metered call where it is one.
             model: name for events and errors.
 
         Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from reagent_sdk.errors import BadReply
@@ -16,10 +16,12 @@ class Served:
     Attributes:
         model: its name there.
         owned_by: the engine that the server says it is, "" when unknown.
+        judge: how a hosted judge wants to be asked (`prompt_version`, `max_chars`), as `reagent judge serve` tells.
     """
 
     model: str
     owned_by: str = ""
+    judge: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def pick(cls, listed: Mapping[str, Any], model: str | None) -> Served:
@@ -36,7 +38,8 @@ class Served:
             raise BadReply("the server lists no model; pass model=")
         # A name the server does not list, such as an alias, is still served by the same engine.
         owner = owners.get(found) or next(iter(owners.values()), None)
-        return cls(found, owner if isinstance(owner, str) else "")
+        told = next((row.get("reagent") for row in rows if row.get("id") == found), None)
+        return cls(found, owner if isinstance(owner, str) else "", told if isinstance(told, Mapping) else {})
 
     def grammar_fields(self, grammar: str) -> dict[str, Any]:
         """How this server takes a grammar. Others get none: an unknown field may be ignored, or refused."""

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from reagent_sdk import framing
 from reagent_sdk.clients.base import ChatClient, Completion, Sampling
-from reagent_sdk.errors import BudgetExceeded, ContextOverflow, InvalidInput, ModelError
+from reagent_sdk.errors import BudgetExceeded, ContextOverflow, InvalidInput, ModelError, ReagentError
 from reagent_sdk.frozen import Settings
 from reagent_sdk.grading import TOP, expected_score
 from reagent_sdk.leaks import leaked_answers
@@ -72,6 +72,8 @@ class ModelJudge:
         self.settings = settings or JudgeSettings()
         self.name = name or client.name
         self._prompt = prompt or judge_prompt(self.settings.prompt_version)
+        told = prompt is not None or "prompt_version" in self.settings.model_fields_set
+        self._ask_host = None if told else getattr(client, "hosted_judge", None)
         self._parse = parse
         self._secret = secret or framing.new_secret()
 
@@ -110,9 +112,8 @@ class ModelJudge:
         warm = max(given.temperature or 0.0, temperature)
         sampling = given.model_copy(update={"seed": (given.seed or 0) + seed, "temperature": warm})
         settings = self.settings.model_copy(update={"sampling": sampling})
-        return ModelJudge(
-            self.client, settings, secret=self._secret, name=self.name, prompt=self._prompt, parse=self._parse
-        )
+        prompt = None if self._ask_host else self._prompt
+        return ModelJudge(self.client, settings, secret=self._secret, name=self.name, prompt=prompt, parse=self._parse)
 
     async def judge(self, task: Task, trajectory: Trajectory) -> Verdict:
         """Judges one trajectory.
@@ -121,6 +122,10 @@ class ModelJudge:
             BudgetExceeded: the run's budget allows no further call.
         """
         code = framing.nonce(self._secret, task.question)
+        try:
+            await self._adopt_hosted()
+        except (ModelError, InvalidInput) as error:
+            return self._failed(error)
         room = self.settings.max_chars
         while True:
             messages, omitted = self._prompt.messages(task, trajectory, code=code, max_chars=room)
@@ -130,7 +135,7 @@ class ModelJudge:
                 room //= 2
                 if isinstance(error, ContextOverflow) and room >= SMALLEST_ROOM:
                     continue
-                verdict = Verdict.failed(VerdictStatus.UNAVAILABLE, f"{type(error).__name__}: {error}")
+                verdict = self._failed(error)
             return verdict.model_copy(
                 update={
                     "critique": verdict.critique.replace(code, "?"),
@@ -139,6 +144,27 @@ class ModelJudge:
                     "omitted_chars": omitted,
                 }
             )
+
+    def _failed(self, error: ReagentError) -> Verdict:
+        reason = f"{type(error).__name__}: {error}"
+        failed = Verdict.failed(VerdictStatus.UNAVAILABLE, reason, judge=self.name)
+        return failed.model_copy(update={"prompt_version": self._prompt.version})
+
+    async def _adopt_hosted(self) -> None:
+        """Asks a server once which prompt its judge was trained on, unless the settings say it.
+
+        Raises:
+            ModelError: the server could not be asked; the next verdict tries again.
+            InvalidInput: it wants a prompt that is not known here.
+        """
+        if self._ask_host is None:
+            return
+        told = await self._ask_host()
+        self._ask_host = None
+        if isinstance(version := told.get("prompt_version"), str):
+            self._prompt = judge_prompt(version)
+        if isinstance(room := told.get("max_chars"), int) and "max_chars" not in self.settings.model_fields_set:
+            self.settings = JudgeSettings.model_validate({**dict(self.settings), "max_chars": room})
 
     async def _hear(self, messages: Sequence[Message], task: Task, trajectory: Trajectory) -> Verdict:
         """Asks until there is a verdict that can be used or the asks are used up; returns the best there is."""

@@ -18,13 +18,21 @@ class Card(Frozen):
         trained: whether it is known to be a trained judge; None when nothing is known.
         prompt_version: the judge prompt it was trained on; None when unknown.
         gate: accept threshold fitted for it.
+        max_chars: room for the record that it was trained with; None when unknown.
         caveat: what a reader of its verdicts should know.
     """
 
     trained: bool | None = None
     prompt_version: str | None = None
     gate: float | None = None
+    max_chars: int | None = None
     caveat: str = ""
+
+    @property
+    def told_to_clients(self) -> dict[str, object]:
+        """What stands beside the model in `/v1/models`: how it wants to be asked. Empty where that is not known."""
+        told = {"prompt_version": self.prompt_version, "max_chars": self.max_chars}
+        return {name: value for name, value in told.items() if value is not None} if self.trained else {}
 
 
 def card_of(weights: Path) -> Card:
@@ -43,4 +51,4 @@ def card_of(weights: Path) -> Card:
     if manifest.role != "judge":
         raise InvalidInput(f"{weights} is a model for the role {manifest.role!r} and not a judge")
     version = judge_prompt(manifest.prompt_version or CURRENT_PROMPT).version
-    return Card(trained=True, prompt_version=version, gate=manifest.gate)
+    return Card(trained=True, prompt_version=version, gate=manifest.gate, max_chars=manifest.max_chars)

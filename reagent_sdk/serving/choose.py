@@ -127,9 +127,9 @@ def _with_vllm(wish: Wish, spec: str, log: EventLog) -> tuple[Backend, Card]:
 def _embedded(wish: Wish, spec: str, log: EventLog) -> tuple[Backend, Card]:
     from reagent_sdk import models
     from reagent_sdk.clients.embedded import Embedded
-    from reagent_sdk.specs import DEFAULT_MODEL
+    from reagent_sdk.specs import DEFAULT_JUDGE, local_reference
 
-    path, _, lora = (spec.removeprefix("local").removeprefix(":") or DEFAULT_MODEL).partition("?lora=")
+    path, _, lora = (local_reference(spec, DEFAULT_JUDGE) or "").partition("?lora=")
     order: dict[str, Any] = {"model": path, "lora": lora or None}
     order |= {"context": wish.context, "slots": wish.slots, "threads": wish.threads}
     Embedded(**order)  # finds the files and complains about numbers; loads nothing

@@ -85,7 +85,9 @@ class Pages:
 
     async def models(self, request: Request) -> Response:
         """The models that callers can name."""
-        return self._when_ready(lambda rows: {"object": "list", "data": list(rows)})
+        told = self.card.told_to_clients
+        beside = {"reagent": told} if told else {}
+        return self._when_ready(lambda rows: {"object": "list", "data": [{**row, **beside} for row in rows]})
 
     async def judge(self, request: Request) -> Response:
         """The judge's card."""

@@ -53,6 +53,7 @@ class ChatServer:
         model: name of the model that is listed.
         owned_by: the engine that `/v1/models` names, such as "vllm" or "llamacpp".
         models_fault: a fault in place of the list of models.
+        judge: what `/v1/models` tells of a judge that `reagent judge serve` would host, such as its prompt version.
         port: where to listen, 0 for a free port. A fixed one lets a server come back where another was killed.
 
     Attributes:
@@ -71,6 +72,7 @@ class ChatServer:
         model: str = "test-model",
         owned_by: str = "vllm",
         models_fault: Fault | None = None,
+        judge: Mapping[str, Any] | None = None,
         port: int = 0,
     ) -> None:
         if not callable(script) and not script:
@@ -82,6 +84,7 @@ class ChatServer:
         self._model = model
         self._owned_by = owned_by
         self._models_fault = models_fault
+        self._judge = judge
         self._port = port
         self._disconnected = threading.Event()
         self._started: Future[int] = Future()
@@ -149,7 +152,8 @@ class ChatServer:
         self.models_asked += 1
         if self._models_fault is not None:
             return await send_fault(request, self._models_fault)
-        row = {"id": self._model, "object": "model", "owned_by": self._owned_by}
+        row: dict[str, Any] = {"id": self._model, "object": "model", "owned_by": self._owned_by}
+        row |= {"reagent": dict(self._judge)} if self._judge is not None else {}
         return web.json_response({"object": "list", "data": [row]})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:

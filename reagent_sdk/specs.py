@@ -60,7 +60,7 @@ def client_for(spec: str) -> ChatClient:
         InvalidInput: the spec has none of the known forms.
         WeightsUnavailable: local weights are missing.
     """
-    if (reference := _local_reference(spec)) is not None:
+    if (reference := local_reference(spec)) is not None:
         return _local(reference)
     if spec.startswith("hf:") and spec != "hf:":
         from reagent_sdk.clients.transformers_client import Transformers
@@ -129,7 +129,7 @@ def judge_for(judge: JudgeLike, *, adapt: Callable[[ModelJudge], ModelJudge] | N
 
 def _model_judge(spec: str, adapt: Callable[[ModelJudge], ModelJudge] | None) -> Judge:
     spec, settings = _with_prompt(spec)
-    reference = _local_reference(spec, DEFAULT_JUDGE)
+    reference = local_reference(spec, DEFAULT_JUDGE)
     weights = _weights_of(spec, reference)
     if weights is not None:
         settings = _settings_of(weights, reference or spec)
@@ -163,7 +163,7 @@ def _with_prompt(spec: str) -> tuple[str, JudgeSettings | None]:
     return address + (f"#{model}" if model else ""), settings
 
 
-def _local_reference(spec: str, default: str = DEFAULT_MODEL) -> str | None:
+def local_reference(spec: str, default: str = DEFAULT_MODEL) -> str | None:
     """What a `local` spec refers to; None for specs of another form, `local_provider/model` among them."""
     if spec != "local" and not spec.startswith("local:"):
         return None
@@ -193,7 +193,8 @@ def _settings_of(weights: Path, reference: str) -> JudgeSettings:
         raise InvalidInput(f"{reference} is a model for the role {manifest.role!r} and not a judge")
     version = judge_prompt(manifest.prompt_version or CURRENT_PROMPT).version
     room = {"max_chars": manifest.max_chars} if manifest.max_chars else {}
-    return _TRAINED.model_copy(update={"prompt_version": version, "gate": manifest.gate, **room})
+    about = {"prompt_version": version, "gate": manifest.gate, "caveat": manifest.caveat}
+    return _TRAINED.model_copy(update={**about, **room})
 
 
 def _local(reference: str) -> ChatClient:
@@ -206,6 +207,9 @@ def _local(reference: str) -> ChatClient:
     from reagent_sdk.clients.embedded import Embedded
 
     counts = {name: _count(name, value) for name, value in options.items() if name != "lora"}
+    ours = next((one.gguf for one in models.SHIPPED.values() if one.base == path and one.gguf.is_file()), None)
+    if "lora" not in options and ours is not None:  # one engine serves the bare model and the judge made of it
+        return Embedded(path, lora=ours, **counts).bare()
     return Embedded(path, lora=options.get("lora"), **counts)
 
 

@@ -92,7 +92,9 @@ def _weights() -> Check:
         path = models.find(DEFAULT_MODEL)
     except WeightsUnavailable as error:
         return Check("weights", "info", str(error))
-    return Check("weights", "ok", f"{DEFAULT_MODEL}, checksum verified: {path}")
+    with_package = [one.name for one in models.SHIPPED.values() if one.gguf.is_file()]
+    ours = f"; with this package: {', '.join(with_package)}" if with_package else ""
+    return Check("weights", "ok", f"{DEFAULT_MODEL}, checksum verified: {path}{ours}")
 
 
 def _log(path: Path) -> Check:

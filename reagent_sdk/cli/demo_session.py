@@ -19,6 +19,7 @@ from reagent_sdk.cli.terminal import clean, is_live, one_line
 from reagent_sdk.cli.view import RunView
 from reagent_sdk.events import Event, TextDelta
 from reagent_sdk.judges.base import caveat_of
+from reagent_sdk.models.shipped import SHIPPED
 from reagent_sdk.run import Run
 from reagent_sdk.specs import UNTRAINED
 
@@ -55,8 +56,14 @@ class DemoSession:
         if caveat == UNTRAINED:
             self._screen.print(f"The judge is the same model, loaded once. Mind that {UNTRAINED}.", style="yellow")
             self._screen.print("So this shows how the loop works, and not what a trained judge makes of it.")
-        else:
+            return
+        shipped = next((name for name in SHIPPED if f"{name}.gguf" in judge.name), None)
+        if shipped is None:
             self._screen.print(f"The judge is {one_line(judge.name)}." + (f" {caveat}" if caveat else ""))
+            return
+        self._screen.print(f"The judge is {shipped}, an adapter on the same model, which is loaded once.")
+        if caveat:
+            self._screen.print(f"Mind that {caveat}.", style="yellow")
 
     async def solve(self, agent: CritiqueAgent[..., Any], question: DemoQuestion, title: str) -> None:
         """Solves one question and shows how."""

@@ -36,6 +36,7 @@ class Manifest(Frozen):
     data: tuple[str, ...] = Field((), description="data sets used, with their versions")
     figures: dict[str, float] = Field(default_factory=dict, description="evaluation results by metric")
     gate: float | None = Field(None, ge=0, le=1, description="accept threshold fitted for these weights")
+    caveat: str = Field("", description="what every run that uses these weights should say about them")
     files: tuple[Annotated[str, AfterValidator(_inside)], ...] = Field((), description="weights, relative to this file")
 
 

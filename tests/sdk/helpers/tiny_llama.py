@@ -22,7 +22,7 @@ TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-PROMPTS = ["Which floor is 12?", "don't  stop\n\n at 3: déjà vu", "Ещё", "x" * 60]
+PROMPTS = ["Which floor is 12?", "don't  stop\n\n at  3: déjà vu", "Ещё", "x" * 60]
 ENDS = [0, 2]
 SEVEN = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 DIGITS = pre_tokenizers.Sequence([pre_tokenizers.Digits(True), pre_tokenizers.ByteLevel(add_prefix_space=False)])

@@ -33,8 +33,8 @@ from reagent_sdk.models.llama import read_config
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft over transformers
 
-CLOSE = 0.03
-"""Nats. The engine keeps keys and values as float16, which moves log-probabilities of these weights by up to 0.023."""
+CLOSE, FAR = 0.05, 0.3
+"""Nats. The engine keeps keys and values as float16, which moves log-probabilities of these weights by up to 0.031."""
 
 REAL_PROMPTS = ["What is the capital of France?", "Add 1234 and 5678.\n\n Then stop: déjà vu."]
 LLAMA3 = {
@@ -105,7 +105,7 @@ def test_scaled_frequencies_matter_to_the_comparison(tmp_path: Path) -> None:
     folder = write_tiny(tmp_path / "tiny", rope_parameters=LLAMA3)
     plain = write_tiny(tmp_path / "plain", rope_parameters={"rope_type": "default", "rope_theta": 500.0})
     gguf = export(plain, tmp_path / "plain.gguf", numbers="f32").path
-    assert max(differences(Engine(gguf), Reference(folder))) > 10 * CLOSE
+    assert max(differences(Engine(gguf), Reference(folder))) > FAR
 
 
 def test_frequency_factors_are_those_of_transformers(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_an_adapter_does_in_the_engine_what_it_does_in_peft(
     assert (done.kind, done.tensors) == ("adapter", 2 * 2 * len(SEVEN))
     adapted = Reference(tiny, folder)
     assert max(differences(Engine(tiny_gguf, done.path), adapted)) < CLOSE
-    assert max(differences(Engine(tiny_gguf), adapted)) > 10 * CLOSE
+    assert max(differences(Engine(tiny_gguf), adapted)) > FAR
 
 
 def test_an_adapter_says_what_it_is(adapter: Path, tmp_path: Path) -> None:
@@ -421,4 +421,4 @@ def test_the_small_model_comes_back_from_a_round_trip(smollm: Path, smollm_hf: P
     adapter = export(lora, tmp_path / "lora.gguf", numbers="f32", base=smollm)
     adapted = Reference(smollm_hf, lora)
     assert max(differences(Engine(done.path, adapter.path), adapted, REAL_PROMPTS)) < CLOSE
-    assert max(differences(engine, adapted, REAL_PROMPTS)) > 10 * CLOSE
+    assert max(differences(engine, adapted, REAL_PROMPTS)) > FAR

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from reagent_training.train.commands import compare, recipes
+from reagent_training.train.commands import compare, grade_head, recipes
 
 app = typer.Typer(help="Train a judge on labelled trajectories, and measure it.")
 
@@ -16,5 +16,8 @@ def root() -> None:
 
 app.command("rrm-sft", short_help="A judge learns format, words and score.", epilog=recipes.SFT_EXAMPLES)(
     recipes.rrm_sft
+)
+app.command("grade-head", short_help="A sharper grade, in closed form.", epilog=grade_head.EXAMPLES)(
+    grade_head.grade_head
 )
 app.command("compare", short_help="Judges side by side on held-out work.", epilog=compare.EXAMPLES)(compare.compare)

@@ -72,10 +72,11 @@ def needs_training() -> None:
 
 
 def quiet_libraries() -> None:
-    """Keeps the notices of transformers off the screen; its progress bar and its errors stay."""
+    """Keeps the notices of transformers off the screen; errors and the bar of the training itself stay."""
     from transformers.utils import logging
 
     logging.set_verbosity_error()
+    logging.disable_progress_bar()
 
 
 def changes_of(given: list[str] | None) -> dict[str, Any]:

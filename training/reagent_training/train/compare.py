@@ -119,7 +119,7 @@ async def judged(spec: str, label: str, items: Sequence[JudgedItem], folder: Pat
 
 def _line(label: str, source: str, items: Sequence[JudgedItem], verdicts: Sequence[Verdict], seed: int) -> Line:
     scores: NDArray[np.float64] = np.array([np.nan if one.score is None else one.score for one in verdicts])
-    statuses: dict[str, int] = Field(default_factory=dict)
+    statuses: dict[str, int] = {}
     for one in verdicts:
         statuses[one.status.value] = statuses.get(one.status.value, 0) + 1
     timed = [one.usage.seconds for one in verdicts if one.usage.seconds]

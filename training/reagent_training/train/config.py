@@ -9,7 +9,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from reagent_sdk.errors import InvalidInput
-from reagent_sdk.frozen import Settings
+from reagent_sdk.frozen import Frozen
 from reagent_sdk.prompts import judge_prompt
 
 ALL_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -17,7 +17,7 @@ Positive = Annotated[float, Field(gt=0)]
 Config = TypeVar("Config", bound="RunConfig")
 
 
-class Source(Settings):
+class Source(Frozen):
     """A file of labelled trajectories, or a part of it."""
 
     path: Path = Field(description="a set as `reagent data` writes it; relative to the folder the command runs in")
@@ -25,7 +25,7 @@ class Source(Settings):
     only: str | None = Field(None, description="rows of this `source` alone")
 
 
-class Lora(Settings):
+class Lora(Frozen):
     """A low-rank adapter; the base model stays as it is."""
 
     rank: int = Field(16, ge=1)
@@ -34,7 +34,7 @@ class Lora(Settings):
     targets: tuple[str, ...] = ALL_PROJECTIONS
 
 
-class Optimiser(Settings):
+class Optimiser(Frozen):
     """How weights are moved."""
 
     learning_rate: Positive = 1e-5
@@ -48,7 +48,7 @@ class Optimiser(Settings):
     clip: Positive = 1.0
 
 
-class RunConfig(Settings):
+class RunConfig(Frozen):
     """What all recipes are told."""
 
     recipe: str

@@ -75,7 +75,7 @@ def resume_from(out: Path, config: RunConfig) -> str | None:
     if plan.is_file():
         if json.loads(plan.read_text(encoding="utf-8"))["fingerprint"] != mine["fingerprint"]:
             raise InvalidInput(f"{out} holds a run with other settings; name another folder, or delete it")
-    else:
+    elif os.environ.get("RANK", "0") == "0":
         plan.write_text(json.dumps(mine, indent=2) + "\n", encoding="utf-8")
     folder = out / CHECKPOINTS
     last: str | None = get_last_checkpoint(str(folder)) if folder.is_dir() else None
@@ -99,7 +99,9 @@ def finish(
         facts: of the recipe, for the report.
         rows: what was trained on.
     """
-    trainer.save_model(str(out))
+    trainer.save_model(str(out))  # by all processes: each may hold a part of the weights
+    if not trainer.is_world_process_zero():
+        return {"name": config.name, "log": trainer.state.log_history}
     trainer.processing_class.save_pretrained(str(out))
     _name_base(out, config.base)
     (out / "training_args.bin").unlink(missing_ok=True)  # a pickle, and nobody needs it

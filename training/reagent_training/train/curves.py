@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-_NOT_DRAWN = ("step", "epoch", "total_flos", "num_tokens", "entropy", "mean_token_accuracy")
+_NOT_DRAWN = ("step", "epoch", "total_flos", "num_tokens", "entropy", "mean_token_accuracy", "step_time")
+_DETAILS = ("clip_ratio/", "completions/max_", "completions/mean_terminated_", "completions/min_", "frac_", "rewards/")
+"""What TRL logs of a run on rewards beside the figures that tell how it goes."""
 
 
 def series(log: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[int, float]]]:
@@ -14,7 +16,12 @@ def series(log: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[int, float]
     found: dict[str, list[tuple[int, float]]] = {}
     for entry in log:
         for name, value in entry.items():
-            if name in _NOT_DRAWN or name.startswith("train_") or "runtime" in name or "per_second" in name:
+            if (
+                name in _NOT_DRAWN
+                or name.startswith(("train_", *_DETAILS))
+                or "runtime" in name
+                or "per_second" in name
+            ):
                 continue
             if isinstance(value, int | float) and not isinstance(value, bool):
                 found.setdefault(name, []).append((int(entry["step"]), float(value)))

@@ -16,41 +16,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from reagent_sdk import models
 from reagent_sdk.agents import ModelAgent
 from reagent_sdk.clients.base import ChatClient, Sampling, runs_here
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.judges.base import CallableJudge, Judge
 from reagent_sdk.judges.fallback import FallbackJudge
 from reagent_sdk.judges.model import JudgeSettings, ModelJudge
-from reagent_sdk.prompts import CURRENT_PROMPT, VERDICT_GRAMMAR, judge_prompt
+from reagent_sdk.local_specs import DEFAULT_JUDGE, local_client, local_reference, settings_of, weights_of
+from reagent_sdk.prompts import judge_prompt
 
 if TYPE_CHECKING:
     from reagent_sdk.tools.agent import ToolAgent
 
-DEFAULT_MODEL = "smollm2-135m-instruct"
-DEFAULT_JUDGE = "agent-rrm-tiny"
 LOCAL_MAX_TOKENS = 1024
 LOCAL_WINDOW_CHARS = 16_000
 JUDGE_VARIABLE = "REAGENT_JUDGE"
-_OPTIONS = ("lora", "slots", "context", "threads")
 FORMS = "local, local:NAME_OR_PATH, http://HOST:PORT/v1[#MODEL], hf:NAME_OR_PATH or provider/model"
 
 JudgeLike: TypeAlias = "str | Judge | Callable[..., Any] | list[JudgeLike] | tuple[JudgeLike, ...] | None"
-
-UNTRAINED = (
-    "the embedded judge is an untrained base model under the judge prompt: "
-    "its verdicts have the right form, but its scores carry next to no information"
-)
-_UNTRAINED = JudgeSettings(
-    sampling=Sampling(temperature=0.0, max_tokens=640, grammar=VERDICT_GRAMMAR, extra={"repeat_penalty": 1.1}),
-    max_chars=16_000,
-    caveat=UNTRAINED,
-)
-_TRAINED = JudgeSettings(sampling=Sampling(temperature=0.0, max_tokens=640, grammar=VERDICT_GRAMMAR), max_chars=16_000)
 
 
 def client_for(spec: str) -> ChatClient:
@@ -61,7 +46,7 @@ def client_for(spec: str) -> ChatClient:
         WeightsUnavailable: local weights are missing.
     """
     if (reference := local_reference(spec)) is not None:
-        return _local(reference)
+        return local_client(reference)
     if spec.startswith("hf:") and spec != "hf:":
         from reagent_sdk.clients.transformers_client import Transformers
 
@@ -130,11 +115,11 @@ def judge_for(judge: JudgeLike, *, adapt: Callable[[ModelJudge], ModelJudge] | N
 def _model_judge(spec: str, adapt: Callable[[ModelJudge], ModelJudge] | None) -> Judge:
     spec, settings = _with_prompt(spec)
     reference = local_reference(spec, DEFAULT_JUDGE)
-    weights = _weights_of(spec, reference)
+    weights = weights_of(spec, reference)
     if weights is not None:
-        settings = _settings_of(weights, reference or spec)
+        settings = settings_of(weights, reference or spec)
     try:
-        client = client_for(spec) if reference is None else _local(reference)
+        client = client_for(spec) if reference is None else local_client(reference)
     except InvalidInput as error:
         raise InvalidInput(f"unknown judge: {error}") from None
     judge = ModelJudge(client, settings)
@@ -161,69 +146,3 @@ def _with_prompt(spec: str) -> tuple[str, JudgeSettings | None]:
     version, _, model = asked.partition("#")
     settings = JudgeSettings(prompt_version=judge_prompt(version).version)
     return address + (f"#{model}" if model else ""), settings
-
-
-def local_reference(spec: str, default: str = DEFAULT_MODEL) -> str | None:
-    """What a `local` spec refers to; None for specs of another form, `local_provider/model` among them."""
-    if spec != "local" and not spec.startswith("local:"):
-        return None
-    reference = spec.removeprefix("local").removeprefix(":") or default
-    name, question, options = reference.partition("?")
-    if name not in models.SHIPPED:
-        return reference
-    shipped = models.SHIPPED[name]
-    return f"{shipped.base}?lora={shipped.gguf}" + (f"&{options}" if question else "")
-
-
-def _weights_of(spec: str, reference: str | None) -> Path | None:
-    """The weights that make the judge what it is, an adapter where there is one; None where they are not here."""
-    if reference is not None:
-        path, options = _split(reference)
-        return Path(options.get("lora", path)).expanduser()
-    folder = Path(spec.removeprefix("hf:")).expanduser()
-    return folder if spec.startswith("hf:") and folder.is_dir() else None
-
-
-def _settings_of(weights: Path, reference: str) -> JudgeSettings:
-    """Settings for weights of this machine, from the `reagent.json` beside them; those without one are untrained."""
-    manifest = models.read_manifest(weights) if weights.exists() else None
-    if manifest is None or manifest.role == "base":
-        return _UNTRAINED
-    if manifest.role != "judge":
-        raise InvalidInput(f"{reference} is a model for the role {manifest.role!r} and not a judge")
-    version = judge_prompt(manifest.prompt_version or CURRENT_PROMPT).version
-    room = {"max_chars": manifest.max_chars} if manifest.max_chars else {}
-    about = {"prompt_version": version, "gate": manifest.gate, "caveat": manifest.caveat}
-    return _TRAINED.model_copy(update={**about, **room})
-
-
-def _local(reference: str) -> ChatClient:
-    path, options = _split(reference)
-    folder = Path(path).expanduser()
-    if folder.is_dir() and not any(folder.glob("*.gguf")):
-        from reagent_sdk.clients.transformers_client import Transformers
-
-        return Transformers(str(folder))
-    from reagent_sdk.clients.embedded import Embedded
-
-    counts = {name: _count(name, value) for name, value in options.items() if name != "lora"}
-    ours = next((one.gguf for one in models.SHIPPED.values() if one.base == path and one.gguf.is_file()), None)
-    if "lora" not in options and ours is not None:  # one engine serves the bare model and the judge made of it
-        return Embedded(path, lora=ours, **counts).bare()
-    return Embedded(path, lora=options.get("lora"), **counts)
-
-
-def _split(reference: str) -> tuple[str, dict[str, str]]:
-    """Path or name of local weights, and the options after the question mark."""
-    path, _, query = reference.partition("?")
-    options = dict(part.partition("=")[::2] for part in query.split("&") if part)
-    unknown = [name for name, value in options.items() if name not in _OPTIONS or not value]
-    if unknown:
-        raise InvalidInput(f"local:{reference}: {unknown[0]!r} is not an option with a value; there are {_OPTIONS}")
-    return path, options
-
-
-def _count(name: str, value: str) -> int:
-    if not value.isdigit():
-        raise InvalidInput(f"{name} of a local model must be a whole number, not {value!r}")
-    return int(value)

@@ -86,7 +86,7 @@ def _home() -> Check:
 def _weights() -> Check:
     from reagent_sdk import models
     from reagent_sdk.errors import WeightsUnavailable
-    from reagent_sdk.specs import DEFAULT_MODEL
+    from reagent_sdk.local_specs import DEFAULT_MODEL
 
     try:
         path = models.find(DEFAULT_MODEL)

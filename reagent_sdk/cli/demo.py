@@ -62,7 +62,7 @@ def demo(
 
 def _pull() -> Path:
     from reagent_sdk import models
-    from reagent_sdk.specs import DEFAULT_MODEL
+    from reagent_sdk.local_specs import DEFAULT_MODEL
 
     return models.pull(DEFAULT_MODEL, report=to_stderr)
 

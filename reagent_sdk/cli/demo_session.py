@@ -19,9 +19,9 @@ from reagent_sdk.cli.terminal import clean, is_live, one_line
 from reagent_sdk.cli.view import RunView
 from reagent_sdk.events import Event, TextDelta
 from reagent_sdk.judges.base import caveat_of
+from reagent_sdk.local_specs import UNTRAINED
 from reagent_sdk.models.shipped import SHIPPED
 from reagent_sdk.run import Run
-from reagent_sdk.specs import UNTRAINED
 
 if TYPE_CHECKING:
     from reagent_sdk.critique_agent import CritiqueAgent

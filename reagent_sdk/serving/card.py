@@ -6,9 +6,9 @@ from pathlib import Path
 
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.frozen import Frozen
+from reagent_sdk.local_specs import UNTRAINED
 from reagent_sdk.models.manifest import read_manifest
 from reagent_sdk.prompts import CURRENT_PROMPT, judge_prompt
-from reagent_sdk.specs import UNTRAINED
 
 
 class Card(Frozen):

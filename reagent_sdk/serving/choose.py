@@ -127,7 +127,7 @@ def _with_vllm(wish: Wish, spec: str, log: EventLog) -> tuple[Backend, Card]:
 def _embedded(wish: Wish, spec: str, log: EventLog) -> tuple[Backend, Card]:
     from reagent_sdk import models
     from reagent_sdk.clients.embedded import Embedded
-    from reagent_sdk.specs import DEFAULT_JUDGE, local_reference
+    from reagent_sdk.local_specs import DEFAULT_JUDGE, local_reference
 
     path, _, lora = (local_reference(spec, DEFAULT_JUDGE) or "").partition("?lora=")
     order: dict[str, Any] = {"model": path, "lora": lora or None}

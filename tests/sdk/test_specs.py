@@ -10,7 +10,8 @@ from reagent_sdk.errors import WeightsUnavailable
 from reagent_sdk.judges.base import CallableJudge
 from reagent_sdk.judges.fallback import FallbackJudge
 from reagent_sdk.judges.model import JudgeSettings, ModelJudge
-from reagent_sdk.specs import UNTRAINED, client_for, judge_for
+from reagent_sdk.local_specs import UNTRAINED
+from reagent_sdk.specs import client_for, judge_for
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from reagent_training.data.record import LabelledTrajectory
 from reagent_training.train.batches import planned
 from reagent_training.train.grpo_config import RewardSettings
 from reagent_training.train.judge_reward import JudgeReward
 from reagent_training.train.rewards import Parts, beyond, brier, brier_of_mean, ranking, read_reply, total
 
-from reagent_sdk.errors import InvalidInput
 from reagent_sdk.prompts import judge_prompt
 from reagent_sdk.verdict import Verdict
 
@@ -132,7 +132,7 @@ def test_what_cannot_be_measured_has_no_reward() -> None:
 
 
 def test_a_reward_that_measures_nothing_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="weight above 0"):
+    with pytest.raises(ValidationError, match="weight above 0"):
         RewardSettings(calibration=0, ranking=0)
 
 

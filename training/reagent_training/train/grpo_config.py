@@ -7,11 +7,11 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from reagent_sdk.frozen import Settings
+from reagent_sdk.frozen import Frozen
 from reagent_training.train.config import Optimiser, Positive, RunConfig
 
 
-class Vllm(Settings):
+class Vllm(Frozen):
     """Replies sampled by vLLM and not by the training process."""
 
     mode: Literal["colocate", "server"] = Field(
@@ -26,7 +26,7 @@ class Vllm(Settings):
     )
 
 
-class Rollout(Settings):
+class Rollout(Frozen):
     """How replies are sampled."""
 
     group: int = Field(8, ge=2, description="replies to each prompt; they are compared with one another")
@@ -38,7 +38,7 @@ class Rollout(Settings):
     vllm: Vllm | None = None
 
 
-class Objective(Settings):
+class Objective(Frozen):
     """How rewards move the weights."""
 
     loss: Literal["dapo", "grpo", "dr_grpo", "bnpo"] = Field("dapo", description="how token losses are averaged")
@@ -70,7 +70,7 @@ class GrpoConfig(RunConfig):
         return self
 
 
-class RewardSettings(Settings):
+class RewardSettings(Frozen):
     """The reward of a reply: format + calibration + ranking - leak - length, each with its weight; see the docs."""
 
     calibration: float = Field(1.0, ge=0, description="weight of the scoring rule")

@@ -1,0 +1,83 @@
+"""Where training on rewards starts: the judge that SFT made, or, with a warning, a base that never saw the format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from reagent_sdk.errors import InvalidInput
+from reagent_sdk.models.manifest import FILE_NAME, read_manifest
+from reagent_training.train.grpo_config import GrpoConfig
+from reagent_training.train.weights import adapter_settings, base_folder, load_base
+
+_ADAPTER = "adapter_config.json"
+
+
+class Start(NamedTuple):
+    """What a trainer begins with.
+
+    Attributes:
+        model: the weights, with the adapter to be trained further where there is one.
+        tokenizer: of the base.
+        new_adapter: settings of an adapter that is still to be made; None otherwise.
+    """
+
+    model: Any
+    tokenizer: Any
+    new_adapter: Any
+
+
+def check_start(config: GrpoConfig) -> str:
+    """Looks at `init` before anything is loaded.
+
+    Returns:
+        A warning in one line, empty when there is nothing to warn of.
+
+    Raises:
+        InvalidInput: `init` is no judge of this prompt version and base.
+        WeightsUnavailable: its manifest is damaged, or there is no such base.
+    """
+    source = config.init.expanduser() if config.init else Path(base_folder(config.base))
+    manifest = read_manifest(source) if source.is_dir() else None
+    if config.init is None:
+        if manifest is not None and manifest.role == "judge" and manifest.prompt_version == config.prompt_version:
+            return ""
+        return (
+            f"init is not set, and {config.base} is no judge of the prompt {config.prompt_version}: an untrained judge "
+            "hardly ever meets the verdict format, and then all rewards are 0; run `reagent train rrm-sft` first"
+        )
+    if not any((source / name).is_file() for name in (_ADAPTER, "config.json")):
+        raise InvalidInput(f"init {source} holds no weights; name a folder that `reagent train rrm-sft` wrote")
+    if manifest is None:
+        raise InvalidInput(f"init {source} has no {FILE_NAME}; name a folder that `reagent train rrm-sft` wrote")
+    if manifest.role != "judge":
+        raise InvalidInput(f"init {source} holds a model for the role {manifest.role!r}, not a judge")
+    if manifest.prompt_version != config.prompt_version:
+        raise InvalidInput(
+            f"init {source} was trained on the prompt {manifest.prompt_version}, and this run is for "
+            f"{config.prompt_version}; set prompt_version: {manifest.prompt_version}"
+        )
+    if manifest.base_model not in (None, config.base):
+        raise InvalidInput(f"init {source} was made of {manifest.base_model}; set base: {manifest.base_model}")
+    if not (source / _ADAPTER).is_file() and config.lora is not None:
+        raise InvalidInput(f"init {source} holds full weights, which are trained as they are; set lora: null")
+    return ""
+
+
+def load_start(config: GrpoConfig) -> Start:
+    """Loads what :func:`check_start` looked at.
+
+    Raises:
+        WeightsUnavailable: the weights cannot be loaded.
+    """
+    if config.init is None:
+        model, tokenizer = load_base(config)
+        layers = model.config.get_text_config().num_hidden_layers
+        return Start(model, tokenizer, adapter_settings(config.lora, layers) if config.lora else None)
+    folder = config.init.expanduser()
+    if not (folder / _ADAPTER).is_file():
+        return Start(*load_base(config.model_copy(update={"base": str(folder)})), None)
+    from peft import PeftModel
+
+    model, tokenizer = load_base(config)
+    return Start(PeftModel.from_pretrained(model, str(folder), is_trainable=True), tokenizer, None)

@@ -12,6 +12,7 @@ LONGEST = (
     "test_proxy_load.py",
     "test_examples.py",
     "test_trl.py",
+    "test_train_grpo.py",
     "test_mcp_server.py",
     "test_end_to_end.py",
     "test_tool_runs.py",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -62,7 +63,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.02)
-    model.save_pretrained(folder / "sft")
+    model.save_pretrained(str(folder / "sft"))
     base = str(folder / "base")
     write_manifest(folder / "sft", Manifest(name="sft", role="judge", prompt_version="rrm-2", base_model=base))
     write_set(ROWS, folder / "rows.jsonl")
@@ -134,7 +135,7 @@ def test_a_run_from_end_to_end(place: Path, tmp_path: Path, monkeypatch: pytest.
     assert any(not torch.equal(before[name], after[name]) for name in before)
     assert not (tmp_path / "out" / "ref").exists()
     base = AutoModelForCausalLM.from_pretrained(place / "base")
-    PeftModel.from_pretrained(base, tmp_path / "out")
+    PeftModel.from_pretrained(base, str(tmp_path / "out"))
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -212,6 +213,38 @@ def test_a_killed_run_goes_on_exactly(place: Path, tmp_path: Path) -> None:
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     with pytest.raises(InvalidInput, match="other settings"):
         rrm_grpo.run(settings(place, optimiser=how, seed=4), tmp_path / "killed")
+
+
+SHARED = """
+import sys, warnings
+from pathlib import Path
+warnings.simplefilter("ignore")
+from reagent_training.train import report, rrm_grpo
+from reagent_training.train.grpo_config import GrpoRrmConfig
+
+report.draw = lambda *_: None
+rrm_grpo.run(GrpoRrmConfig.model_validate_json(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def test_two_processes_share_a_batch(place: Path, tmp_path: Path) -> None:
+    write_set(ROWS[:2], tmp_path / "rows.jsonl")
+    how = {"learning_rate": 0.02, "batch": 4, "accumulate": 1, "max_steps": 1}
+    config = settings(place, train=[{"path": tmp_path / "rows.jsonl"}], optimiser=how)
+    (tmp_path / "shared.py").write_text(SHARED)
+    launched = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    done = subprocess.run(
+        [*launched, str(tmp_path / "shared.py"), config.model_dump_json(), str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    # Each process judges one of the two rows, so that they are compared at all means that scores were exchanged.
+    assert 0 <= report["log"][0]["parts/ranking"] <= 1
+    PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(place / "base"), str(tmp_path / "out"))
 
 
 def figures(report: dict[str, Any]) -> list[dict[str, float]]:

@@ -37,9 +37,9 @@ def alternatives_from(logprobs: object) -> list[Alternatives]:
 def _alternatives(one: Mapping[str, Any]) -> Alternatives:
     listed = one.get("top_logprobs")
     top = {
-        str(other.get("token")): float(value)
+        str(other.get("token")): float(other["logprob"])
         for other in (listed if isinstance(listed, list) else ())
-        if isinstance(other, Mapping) and _is_finite(value := other.get("logprob"))
+        if isinstance(other, Mapping) and _is_finite(other.get("logprob"))
     }
     return Alternatives(str(one.get("token", "")), top)
 

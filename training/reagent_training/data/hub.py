@@ -10,7 +10,7 @@ from reagent_training.data.columns import arrow_schema, from_row, to_row
 from reagent_training.data.record import LabelledTrajectory, as_record
 
 if TYPE_CHECKING:
-    from datasets import Dataset, IterableDataset  # type: ignore[import-untyped]
+    from datasets import Dataset, IterableDataset
 
 
 def to_datasets(records: Iterable[LabelledTrajectory]) -> Dataset:

@@ -76,7 +76,7 @@ def fit_grade_head(config: SftConfig, judge: Path, out: Path) -> dict[str, Any]:
     lost = add_rank_one(model, probe.strength * direction, probe.weights)
     shutil.copytree(judge, out, ignore=shutil.ignore_patterns("checkpoints", "*.gguf", "calibration.json"))
     _save(model, out)
-    head = {"penalty": probe.penalty, "strength": probe.strength, "lost": lost, "rows": len(examples)}
+    head: dict[str, Any] = {"penalty": probe.penalty, "strength": probe.strength, "lost": lost, "rows": len(examples)}
     head["cross-fitted"] = _figures(examples, by_id, seen, probe)
     report = json.loads((out / "report.json").read_text(encoding="utf-8")) | {"grade_head": head}
     (out / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

@@ -131,7 +131,7 @@ class _Shape:
         upper = self._body * (1 - first / self._layers)
         forward = 2 * self._body * tokens * (_CHECKPOINTED if self._config.activation_checkpointing else 1.0)
         weights = 2 * (self.trained if self._config.lora else self._body) * tokens
-        return forward + 2 * upper * tokens + weights + 4 * self._head * (target + 1)
+        return float(forward + 2 * upper * tokens + weights + 4 * self._head * (target + 1))
 
     def memory(self, tokens: int, target: int) -> float:
         """Bytes on one device: weights, gradients, moments, kept activations, logits."""
@@ -140,7 +140,7 @@ class _Shape:
         layers = 2 if self._config.activation_checkpointing else self._layers
         activations = _ACTIVATION_BYTES * size / 2 * batch * tokens * layers * self._hidden
         logits = 3 * 4 * batch * (target + 1) * self._vocabulary
-        return size * self.parameters + _ADAM_BYTES * self.trained + activations + logits
+        return float(size * self.parameters + _ADAM_BYTES * self.trained + activations + logits)
 
     def _adapter(self, model: Any) -> int:
         lora = self._config.lora

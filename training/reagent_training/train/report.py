@@ -62,7 +62,7 @@ def card(config: RunConfig, facts: Mapping[str, Any], log: list[dict[str, Any]])
         if config.lora is None
         else (f"LoRA of rank {config.lora.rank} on the layers from {config.lora.first_layer} on")
     )
-    last = next((entry for entry in reversed(log) if "loss" in entry), {})
+    last: dict[str, Any] = next((entry for entry in reversed(log) if "loss" in entry), {})
     lines += [
         "",
         f"{kind}; learning rate {how.learning_rate:g}, {last.get('step', 0)} updates of "

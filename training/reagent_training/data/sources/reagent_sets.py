@@ -81,7 +81,7 @@ def _rows(given: str, split: str) -> Iterator[tuple[str, int, Mapping[str, Any]]
         yield from ((f"{path}, row {number}", number, row) for number, row in rows)
         return
     try:
-        from datasets import load_dataset  # type: ignore[import-untyped]
+        from datasets import load_dataset
     except ImportError:
         raise MissingExtra("a data set of the Hugging Face hub", "training") from None
     try:

@@ -41,6 +41,7 @@ def compare(
     from reagent_training.train.commands.recipes import needs_training
 
     needs_training()
+    import functools
     import json
 
     import anyio
@@ -57,7 +58,7 @@ def compare(
     named = dict(_named(one) for one in judges)
     lines = work.baselines(known, test, room=work.room_of(next(iter(named.values()))), seed=seed) if known else []
     for label, spec in named.items():
-        lines += anyio.run(lambda label=label, spec=spec: work.judged(spec, label, test, out.expanduser(), seed=seed))
+        lines += anyio.run(functools.partial(work.judged, spec, label, test, out.expanduser(), seed=seed))
     with replacing(out.expanduser() / "comparison.json") as draft:
         draft.write(json.dumps(work.as_json(lines), indent=1).encode() + b"\n")
     if as_json:

@@ -127,7 +127,7 @@ def tell_report(report: Mapping[str, Any], out: Path, *, as_json: bool) -> None:
     if as_json:
         write_json({name: value for name, value in report.items() if name not in ("log", "settings")} | {"out": out})
         return
-    last = next((entry for entry in reversed(report["log"]) if "loss" in entry), {})
+    last: dict[str, Any] = next((entry for entry in reversed(report["log"]) if "loss" in entry), {})
     rows = {
         "judge": report["name"],
         "updates": str(last.get("step", 0)),

@@ -17,6 +17,12 @@ def root() -> None:
 app.command("rrm-sft", short_help="A judge learns format, words and score.", epilog=recipes.SFT_EXAMPLES)(
     recipes.rrm_sft
 )
+app.command("rrm-grpo", short_help="A judge learns from the reward of its replies.", epilog=recipes.GRPO_EXAMPLES)(
+    recipes.rrm_grpo
+)
+app.command("critic-outcome", short_help="A critic learns from what comes of it.", epilog=recipes.CRITIC_EXAMPLES)(
+    recipes.critic_outcome
+)
 app.command("grade-head", short_help="A sharper grade, in closed form.", epilog=grade_head.EXAMPLES)(
     grade_head.grade_head
 )

@@ -21,7 +21,7 @@ _ADAM_BYTES = 12
 """For each trained parameter: gradient and two moments in float32."""
 _ACTIVATION_BYTES = 34
 """For each token, layer and hidden unit: what a transformer block keeps for the backward pass, in 16-bit numbers."""
-_UTILISATION = 0.7
+UTILISATION = 0.7
 """What a training step reaches of the measured matrix product; between 0.6 and 0.8 where it was compared."""
 _CHECKPOINTED = 4 / 3
 """A second forward pass in place of kept activations."""
@@ -66,7 +66,7 @@ def plan_for(
         world: processes that train together.
     """
     device = device_of(config)
-    shape = _Shape(config, model)
+    shape = Shape(config, model)
     lengths = [len(one.input_ids) for one in examples]
     targets = [sum(label != IGNORED for label in one.labels) for one in examples]
     how = config.optimiser
@@ -84,7 +84,7 @@ def plan_for(
         parameters=shape.parameters,
         trained=shape.trained,
         memory_gb=round(shape.memory(max(lengths), max(targets)) / 1e9, 1),
-        hours=round(work / (speed_of(device, config.dtype) * _UTILISATION * world) / 3600, 2),
+        hours=round(work / (speed_of(device, config.dtype) * UTILISATION * world) / 3600, 2),
         device=device,
     )
 
@@ -110,8 +110,12 @@ def speed_of(device: str, dtype: str) -> float:
     return 2 * size**3 / best
 
 
-class _Shape:
-    """Counts of a model that is trained in a certain way."""
+class Shape:
+    """Counts of a model that is trained in a certain way.
+
+    Attributes:
+        parameters: of the model; `trained` of them change.
+    """
 
     def __init__(self, config: RunConfig, model: Any) -> None:
         text = model.config.get_text_config()

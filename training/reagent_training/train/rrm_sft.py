@@ -33,6 +33,7 @@ class Prepared:
         model: the base.
         tokenizer: of the base.
         left_out: rows that are not trained on, by reason.
+        adapter: the adapter as PEFT takes it; None trains all weights.
     """
 
     rows: list[LabelledTrajectory]
@@ -42,6 +43,7 @@ class Prepared:
     train: list[Example]
     validation: list[Example]
     left_out: dict[str, int]
+    adapter: Any = None
 
 
 def load_rows(config: SftConfig) -> tuple[list[LabelledTrajectory], list[LabelledTrajectory]]:
@@ -70,15 +72,17 @@ def prepare(config: SftConfig) -> Prepared:
         WeightsUnavailable: the base weights are missing.
     """
     rows, held_out = load_rows(config)
-    from reagent_training.train.weights import load_base
+    from reagent_training.train.weights import adapter_settings, load_base
 
     model, tokenizer = load_base(config)
+    layers = model.config.get_text_config().num_hidden_layers
+    adapter = adapter_settings(config.lora, layers) if config.lora else None
     left_out: Counter[str] = Counter()
     train = sft_examples(rows, tokenizer, config, config.preferred, left_out)
     if not train:
         raise InvalidInput(f"no row can be trained on: {dict(left_out)}")
     validation = sft_examples(held_out, tokenizer, config, config.preferred, Counter())
-    return Prepared(rows, held_out, model, tokenizer, train, validation, dict(left_out))
+    return Prepared(rows, held_out, model, tokenizer, train, validation, dict(left_out), adapter)
 
 
 def run(config: SftConfig, out: Path) -> dict[str, Any]:
@@ -121,7 +125,6 @@ def _trainer(config: SftConfig, out: Path, ready: Prepared) -> Any:
     from trl import SFTConfig
 
     from reagent_training.train.sft_loss import Collator, JudgeSFTTrainer, digit_ids
-    from reagent_training.train.weights import adapter_settings
 
     settings = SFTConfig(
         **trainer_settings(config, out),
@@ -134,7 +137,6 @@ def _trainer(config: SftConfig, out: Path, ready: Prepared) -> Any:
         per_device_eval_batch_size=config.optimiser.batch,
     )
     graded = judge_prompt(config.prompt_version).graded
-    layers = ready.model.config.get_text_config().num_hidden_layers
     return JudgeSFTTrainer(
         model=ready.model,
         args=settings,
@@ -142,7 +144,7 @@ def _trainer(config: SftConfig, out: Path, ready: Prepared) -> Any:
         train_dataset=_data_set(ready.train),
         eval_dataset=_data_set(ready.validation) if ready.validation else None,
         data_collator=Collator(ready.tokenizer.pad_token_id),
-        peft_config=adapter_settings(config.lora, layers) if config.lora else None,
+        peft_config=ready.adapter,
         grade_weight=config.grade_weight if graded else 0.0,
         digits=digit_ids(ready.tokenizer),
     )

@@ -38,7 +38,7 @@ def compare(
 
     Verdicts are kept in FOLDER one by one, so that an interrupted comparison goes on.
     """
-    from reagent_training.train.commands.recipes import needs_training
+    from reagent_training.train.commands.shared import needs_training
 
     needs_training()
     import functools

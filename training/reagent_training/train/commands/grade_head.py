@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from reagent_sdk.cli.options import JsonOption
-from reagent_training.train.commands.recipes import (
+from reagent_training.train.commands.shared import (
     ConfigArgument,
     SetOption,
     changes_of,

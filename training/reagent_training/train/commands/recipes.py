@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
-
-import typer
+from typing import Any
 
 from reagent_sdk.cli.options import JsonOption
+from reagent_training.train.commands.shared import (
+    ConfigArgument,
+    DryRunOption,
+    OutOption,
+    SetOption,
+    changes_of,
+    needs_training,
+    quiet_libraries,
+    tell_plan,
+    tell_report,
+)
 
 SFT_EXAMPLES = """\b
 Examples:
@@ -16,17 +24,15 @@ Examples:
   reagent train rrm-sft training/recipes/agent_rrm_tiny.yaml --out runs/tiny --dry-run
   reagent train rrm-sft judge.yaml --out runs/judge --set optimiser.max_steps=200 --set seed=1
 """
-
-ConfigArgument: TypeAlias = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file; see training/recipes.")]
-OutOption: TypeAlias = Annotated[
-    Path, typer.Option("--out", metavar="FOLDER", help="Takes weights, report and checkpoints; the same one goes on.")
-]
-SetOption: TypeAlias = Annotated[
-    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Another value for a setting; repeatable.")
-]
-DryRunOption: TypeAlias = Annotated[
-    bool, typer.Option("--dry-run", help="Tell tokens, updates, memory and time, and train nothing.")
-]
+GRPO_EXAMPLES = """\b
+Examples:
+  reagent train rrm-grpo training/recipes/rrm_grpo_smoke.yaml --out runs/smoke-grpo
+  reagent train rrm-grpo training/recipes/rrm_grpo_1gpu.yaml --out runs/grpo --dry-run
+"""
+CRITIC_EXAMPLES = """\b
+Example:
+  reagent train critic-outcome training/recipes/critic_outcome_smoke.yaml --out runs/smoke-critic
+"""
 
 
 def rrm_sft(
@@ -57,106 +63,62 @@ def rrm_sft(
     tell_report(recipe.run(settings, out.expanduser()), out, as_json=as_json)
 
 
-def needs_training() -> None:
-    """Tells before anything is read or written.
+def rrm_grpo(
+    config: ConfigArgument,
+    out: OutOption,
+    changes: SetOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a judge on the reward of its own replies: a proper scoring rule of its score, comparisons, no leaks.
 
-    Raises:
-        MissingExtra: what training needs is not installed.
+    `init` in CONFIG is the folder of a judge that rrm-sft made.
     """
-    from importlib.util import find_spec
+    needs_training()
+    from reagent_training.train import rrm_grpo as recipe
+    from reagent_training.train.config import load_config
+    from reagent_training.train.grpo_config import GrpoRrmConfig
 
-    from reagent_sdk.errors import MissingExtra
-
-    if not all(find_spec(name) for name in ("torch", "trl", "peft", "datasets", "yaml", "matplotlib")):
-        raise MissingExtra("training", "training")
-
-
-def quiet_libraries() -> None:
-    """Keeps the notices of transformers off the screen; errors and the bar of the training itself stay."""
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    settings = load_config(config, GrpoRrmConfig, changes_of(changes))
+    _on_rewards(recipe, settings, out, dry_run=dry_run, as_json=as_json)
 
 
-def changes_of(given: list[str] | None) -> dict[str, Any]:
-    """Settings from `--set NAME=VALUE`, values read as YAML.
+def critic_outcome(
+    config: ConfigArgument,
+    out: OutOption,
+    changes: SetOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a critic on the success of a frozen agent's revision after its critique.
 
-    Raises:
-        InvalidInput: no name, no equals sign, or a value that is not YAML.
+    `init` in CONFIG is the folder of a judge, `agent.spec` the agent. Rows need right answers in metadata.reference, as
+    `reagent data sample` writes them.
     """
-    import yaml
+    needs_training()
+    from reagent_training.train import critic_outcome as recipe
+    from reagent_training.train.config import load_config
+    from reagent_training.train.critic_config import CriticConfig
 
-    from reagent_sdk.errors import InvalidInput
-
-    changes = {}
-    for one in given or []:
-        name, equals, value = one.partition("=")
-        try:
-            changes[name.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            equals = ""
-        if not equals or not name.strip():
-            raise InvalidInput(f"--set takes NAME=VALUE, such as optimiser.max_steps=20, not {one!r:.80}")
-    return changes
+    settings = load_config(config, CriticConfig, changes_of(changes))
+    _on_rewards(recipe, settings, out, dry_run=dry_run, as_json=as_json)
 
 
-def tell_plan(plan: Any, *, as_json: bool) -> None:
-    """Prints what a run will take."""
-    from reagent_sdk.cli.terminal import console, write_json
+def _on_rewards(recipe: Any, settings: Any, out: Path, *, dry_run: bool, as_json: bool) -> None:
+    """What the two recipes on rewards have in common."""
+    import warnings
 
-    if as_json:
-        write_json(plan.model_dump(mode="json"))
-        return
-    left_out = ", ".join(f"{count} {reason}" for reason, count in plan.left_out.items()) or "nothing"
-    rows = {
-        "rows": f"{plan.rows:,}, left out: {left_out}",
-        "tokens": f"{plan.tokens:,} an epoch, {plan.target_tokens:,} of them targets, longest row {plan.longest:,}",
-        "updates": f"{plan.updates:,}",
-        "parameters": f"{plan.parameters / 1e6:,.1f} M, trained {plan.trained / 1e6:,.2f} M",
-        "memory": f"about {plan.memory_gb:.1f} GB on each device",
-        "time": f"about {_span(plan.hours)} on {plan.device}",
-    }
-    _grid(rows, console())
+    from reagent_sdk.cli.terminal import to_stderr
+    from reagent_training.train.start import check_start
 
+    quiet_libraries()
+    if warning := check_start(settings):
+        to_stderr(warning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # what was just said
+        if dry_run:
+            from reagent_training.train.reward_plan import plan_for_rewards
 
-def tell_report(report: Mapping[str, Any], out: Path, *, as_json: bool) -> None:
-    """Prints what came of a run, and how to use it."""
-    from reagent_sdk.cli.terminal import console, write_json
-
-    if as_json:
-        write_json({name: value for name, value in report.items() if name not in ("log", "settings")} | {"out": out})
-        return
-    last: dict[str, Any] = next((entry for entry in reversed(report["log"]) if "loss" in entry), {})
-    rows = {
-        "judge": report["name"],
-        "updates": str(last.get("step", 0)),
-        "last loss": f"{last.get('loss', float('nan')):.3f}",
-        **{
-            f"held out, {arm}": ", ".join(f"{k} {_shown(v)}" for k, v in of.items())
-            for arm, of in (report.get("validation") or {}).items()
-        },
-        "files": f"{out}: weights, reagent.json, README.md, report.json, curves.png",
-        "use it": f"--judge local:{out}   (or, as GGUF: reagent models export {out} judge.gguf --gguf)",
-    }
-    _grid(rows, console())
-
-
-def _grid(rows: Mapping[str, str], screen: Any) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from reagent_sdk.cli.terminal import clean
-
-    table = Table.grid(padding=(0, 2))
-    for label, value in rows.items():
-        table.add_row(Text(label, style="cyan"), Text(clean(value)))
-    screen.print(table)
-
-
-def _shown(value: object) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else "-" if value is None else str(value)
-
-
-def _span(hours: float) -> str:
-    return f"{hours * 60:.0f} minutes" if hours < 2 else f"{hours:.1f} hours"
+            tell_plan(plan_for_rewards(settings, recipe.prepare(settings)), as_json=as_json)
+            return
+        tell_report(recipe.run(settings, out.expanduser()), out, as_json=as_json)

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from reagent_sdk.local_specs import DEFAULT_JUDGE
+from reagent_sdk.models import SHIPPED
+
 from .adapters import write_adapter
 from .server import PYTHON, VllmServer
 
@@ -34,8 +37,8 @@ def server(
     vllm_weights: Path, adapters: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[VllmServer]:
     """One server for all tests that do not kill it."""
-    modules = [f"{name}={path}" for name, path in adapters.items()]
-    options = ["--enable-prompt-tokens-details", "--enable-lora", "--max-lora-rank", "8", "--lora-modules", *modules]
+    modules = [f"{name}={path}" for name, path in {**adapters, DEFAULT_JUDGE: SHIPPED[DEFAULT_JUDGE].folder}.items()]
+    options = ["--enable-prompt-tokens-details", "--enable-lora", "--max-lora-rank", "16", "--lora-modules", *modules]
     with VllmServer(vllm_weights, tmp_path_factory.mktemp("vllm") / "server.log", *options) as server:
         yield server
 

@@ -38,10 +38,13 @@ def load(model: str, device: str | None, dtype: str | None) -> HFModel:
     options: dict[str, Any] = {"trust_remote_code": False, "local_files_only": local}
     weights = {**options, "use_safetensors": True, "dtype": dtype or "auto"}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, **options)
         if local and (path / "adapter_config.json").is_file():
-            network = _with_adapter(path, weights)
+            base = _base_of(path)
+            own = path if (path / "tokenizer_config.json").is_file() else base
+            tokenizer = AutoTokenizer.from_pretrained(own, **{**options, "local_files_only": Path(own).is_dir()})
+            network = _with_adapter(path, base, weights)
         else:
+            tokenizer = AutoTokenizer.from_pretrained(source, **options)
             network = AutoModelForCausalLM.from_pretrained(source, **weights)
     except (OSError, ValueError, KeyError) as error:
         raise WeightsUnavailable(f"cannot load Hugging Face weights from {model}: {error}") from error
@@ -51,15 +54,20 @@ def load(model: str, device: str | None, dtype: str | None) -> HFModel:
     return HFModel(model, network, tokenizer)
 
 
-def _with_adapter(path: Path, options: dict[str, Any]) -> Any:
+def _base_of(path: Path) -> str:
+    """What an adapter is made for: a folder, or a hub id."""
+    base: str = json.loads((path / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
+    known = models.known_base(base)
+    if known is not None and store.verified(known) is not None:
+        return str(models.unpacked(known.name))  # the very numbers that the embedded engine runs
+    return base
+
+
+def _with_adapter(path: Path, base: str, options: dict[str, Any]) -> Any:
     if find_spec("peft") is None:
         raise MissingExtra("running a PEFT adapter", "hf")
     if not (path / "adapter_model.safetensors").is_file():
         raise WeightsUnavailable(f"the adapter in {path} is not saved as safetensors")
-    base = json.loads((path / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
-    known = models.known_base(base)
-    if known is not None and store.verified(known) is not None:  # the very numbers that the embedded engine runs
-        base = str(models.unpacked(known.name))
     local = Path(base).is_dir()
     network = AutoModelForCausalLM.from_pretrained(base, **{**options, "local_files_only": local})
     return import_module("peft").PeftModel.from_pretrained(network, str(path))

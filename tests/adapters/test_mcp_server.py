@@ -264,7 +264,7 @@ def test_a_real_model_and_a_real_judge_over_stdio() -> None:
     solved = asyncio.run(over_stdio("--rounds", "0", "--max-seconds", "200", ask=solve))
     assert solved["answer"].strip()
     assert solved["attempts"][0]["status"] == "scored"
-    assert any("untrained" in note for note in solved["notes"])
+    assert any("agent-rrm-tiny" in note for note in solved["notes"])
 
 
 def test_policy_rules_reach_the_run() -> None:

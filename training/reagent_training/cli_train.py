@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from reagent_training.train.commands import compare, grade_head, recipes
+from reagent_training.train.commands import compare, recipes
 
 app = typer.Typer(help="Train a judge on labelled trajectories, and measure it.")
 
@@ -22,8 +22,5 @@ app.command("rrm-grpo", short_help="A judge learns from the reward of its replie
 )
 app.command("critic-outcome", short_help="A critic learns from what comes of it.", epilog=recipes.CRITIC_EXAMPLES)(
     recipes.critic_outcome
-)
-app.command("grade-head", short_help="A sharper grade, in closed form.", epilog=grade_head.EXAMPLES)(
-    grade_head.grade_head
 )
 app.command("compare", short_help="Judges side by side on held-out work.", epilog=compare.EXAMPLES)(compare.compare)

@@ -43,7 +43,7 @@ def test_real_weights_answer_and_judge() -> None:
     """One small model drafts, judges and revises; its drafts are seen while it writes them."""
     models.pull("smollm2-135m-instruct", report=lambda line: sys.stderr.write(f"{line}\n"))
     with proxy_process("--upstream", "local", "--judge", "local") as proxy:
-        assert "next to no information" in proxy.told["caveat"]
+        assert "agent-rrm-tiny" in proxy.told["caveat"]
         reply = proxy.http.post(
             f"{proxy.url}/chat/completions",
             json={
@@ -59,7 +59,7 @@ def test_real_weights_answer_and_judge() -> None:
     chunks = events(reply.text)
     report = next(chunk["reagent"] for chunk in chunks if "status" in chunk.get("reagent", {}))
     assert report["attempts"][0]["status"] == "scored", report
-    assert report["notes"], "the caveat of untrained weights"
+    assert report["notes"], "the caveat of so small a judge"
     drafts = [one["reagent"] for one in chunks if one.get("reagent", {}).get("event") == "draft"]
     final = "".join(one["delta"] for one in drafts if one["attempt"] == report["chosen"])
     assert said(reply.text) == final

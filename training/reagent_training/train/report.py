@@ -57,11 +57,7 @@ def card(config: RunConfig, facts: Mapping[str, Any], log: list[dict[str, Any]])
     for name, of in sources.items():
         lines.append(f"| {name} | {of['rows']} | {', '.join(of['labelled_by'])} | {of['licence'] or 'none named'} |")
     how = config.optimiser
-    kind = (
-        "all weights"
-        if config.lora is None
-        else (f"LoRA of rank {config.lora.rank} on the layers from {config.lora.first_layer} on")
-    )
+    kind = _kind(config)
     last: dict[str, Any] = next((entry for entry in reversed(log) if "loss" in entry), {})
     lines += [
         "",
@@ -82,6 +78,16 @@ def card(config: RunConfig, facts: Mapping[str, Any], log: list[dict[str, Any]])
         "",
     ]
     return "\n".join(lines)
+
+
+def _kind(config: RunConfig) -> str:
+    """What was trained."""
+    init = getattr(config, "init", None)
+    if init is not None:
+        return f"The judge `{init.name}`, trained further"
+    if config.lora is None:
+        return "All weights"
+    return f"LoRA of rank {config.lora.rank} on the layers from {config.lora.first_layer} on"
 
 
 def _evaluation(measured: Mapping[str, Any]) -> list[str]:

@@ -18,6 +18,8 @@ def plan_for_rewards(config: GrpoConfig, ready: Prepared) -> Plan:
     """The plan of a run; `tokens` are those of all prompts, `target_tokens` the longest replies to them, once each."""
     device, world = device_of(config), world_size()
     shape = Shape(config, ready.start.model)
+    if ready.start.new_adapter is None:  # the adapter of the start is trained further, whatever its shape
+        shape.trained = sum(p.numel() for p in ready.start.model.parameters() if p.requires_grad)
     lengths = [
         len(ready.start.tokenizer.apply_chat_template(one, return_dict=True)["input_ids"]) for one in ready.prompts
     ]

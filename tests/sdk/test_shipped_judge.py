@@ -8,6 +8,7 @@ import pytest
 
 from reagent_sdk import models
 from reagent_sdk.judges.base import Judge
+from reagent_sdk.judges.calibrated import CalibratedJudge
 from reagent_sdk.local_specs import DEFAULT_JUDGE
 from reagent_sdk.messages import Message, ToolCall, assistant
 from reagent_sdk.models.manifest import read_manifest
@@ -65,10 +66,13 @@ def test_it_is_what_no_judge_and_local_mean(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def verdicts(judge: Judge) -> list[tuple[float, str, str]]:
-    found = []
+    """What the judge says below its calibration, which would stretch the difference of two engines."""
+    assert isinstance(judge, CalibratedJudge)
+    bare, found = judge._judge, []
+    bare._secret = b"fixed"  # type: ignore[attr-defined]
     try:
         for task, trajectory in WORK:
-            verdict = await judge.judge(task, trajectory)
+            verdict = await bare.judge(task, trajectory)
             assert verdict.status is VerdictStatus.SCORED, verdict.reason
             assert verdict.score is not None
             assert verdict.said_score is not None, "the score was read from probabilities"
@@ -85,7 +89,7 @@ async def test_embedded_and_transformers_give_the_same_verdicts(smollm: Path) ->
     embedded = await verdicts(judge_for("local"))
     transformers = await verdicts(judge_for(f"hf:{SHIPPED.folder}"))
     for (score, analysis, critique), (other, its_analysis, its_critique) in zip(embedded, transformers, strict=True):
-        assert score == pytest.approx(other, abs=0.05)  # the engine computes in 16 and the base is packed in 4 bits
+        assert score == pytest.approx(other, abs=0.03)  # the engine multiplies in 8 bits
         assert analysis.startswith("Grade: ")
         assert its_analysis.startswith("Grade: ")
         assert critique

@@ -11,6 +11,8 @@ import typer
 from reagent_sdk.cli.options import JsonOption
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from reagent_training.train.compare import Line
 
 EXAMPLES = """\b
@@ -19,7 +21,6 @@ Examples:
     --test sets/mint/test.jsonl --train sets/mint/train.jsonl --out comparison/
   reagent train compare --judge sft=local:runs/sft --judge grpo=local:runs/grpo --test sets/apb/test.jsonl --out grpo/
 """
-_FIGURES = ("auroc", "pairwise", "accuracy", "brier", "ece")
 
 
 def compare(
@@ -74,31 +75,22 @@ def _named(given: str) -> tuple[str, str]:
     return given, given
 
 
-def _show(lines: Sequence[Line], screen: object) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _show(lines: Sequence[Line], screen: Console) -> None:
+    """A table for each data set: figures down, judges across."""
+    from reagent_benchmarks.judging.lines import Line as Figures
+    from reagent_benchmarks.judging.table import show_baselines
     from rich.text import Text
 
     from reagent_sdk.cli.terminal import clean
 
-    assert isinstance(screen, Console)  # noqa: S101 - for the type checker
-    table = Table("data set", "judge", "n")
-    for name in (*_FIGURES, "s/verdict", "well-formed", "leaks"):
-        table.add_column(name, justify="right")
-    for line in sorted(lines, key=lambda line: line.source):
-        well = (
-            (line.statuses.get("scored", 0) + line.statuses.get("abstained", 0)) / line.rows if line.statuses else None
-        )
-        cells = [_cell(line, name) for name in _FIGURES]
-        cells += ["-" if line.seconds is None else f"{line.seconds:.1f}", "-" if well is None else f"{well:.1%}"]
-        cells.append(str(line.leaks) if line.statuses else "-")
-        table.add_row(*(Text(clean(one)) for one in (line.source, line.judge, str(line.n), *cells)))
-    screen.print(table)
+    for source in sorted({line.source for line in lines}):
+        here = [line for line in lines if line.source == source]
+        screen.print(Text(clean(f"{source}, {here[0].rows} rows"), style="bold"))
+        show_baselines({line.judge: Figures(n=line.n, figures=line.figures) for line in here}, screen)
+        for line in here:
+            if line.statuses:
+                heard = ", ".join(f"{count} {status}" for status, count in sorted(line.statuses.items()))
+                time = "" if line.seconds is None else f", {line.seconds:.1f} s a verdict"
+                told = f"{line.judge}: {heard}{time}, {line.leaks} critiques that give an answer away"
+                screen.print(Text(clean(told), style="dim"))
     screen.print(Text("intervals: 95%, bootstrap over questions; pairwise: ties count half", style="dim"))
-
-
-def _cell(line: Line, name: str) -> str:
-    figure = line.figures.get(name)
-    if figure is None or figure.value is None:
-        return "-"
-    return f"{figure.value:.3f}" + ("" if figure.low is None else f"\n{figure.low:.2f}..{figure.high:.2f}")

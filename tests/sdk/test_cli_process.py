@@ -193,7 +193,7 @@ def test_the_demo_runs_on_the_real_model(
     code, out, err = finish(start("demo", "--question", "What is 2 plus 3?"))
     assert code == 0, err
     assert err == ""
-    assert "carry next to no information" in " ".join(out.split())
+    assert "its score is a hint" in " ".join(out.split()), "what so small a judge cannot do is said at once"
     for part in ("135 million", "What is 2 plus 3?", "score", "critique", "decision", "First token after"):
         assert part in out
     assert str(home / "runs.jsonl") in out

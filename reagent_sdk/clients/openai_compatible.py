@@ -117,16 +117,16 @@ class OpenAICompatible:
         Raises:
             ModelError: the server could not be asked.
         """
-        if self._served is None:
-            link = await self._links.get()
-            try:
-                listed = await self.retry.run(self._list_models, call=_Uncounted(), model=self.name)
-            except (ModelRejected, BadReply):
-                return {}  # a server need not list its models
-            async with link.lock:
+        link = await self._links.get()
+        async with link.lock:
+            if self._served is None:
+                try:
+                    listed = await self.retry.run(self._list_models, call=_Uncounted(), model=self.name)
+                except (ModelRejected, BadReply):
+                    return {}  # a server need not list its models
                 with self._named():
-                    self._served = self._served or Served.pick(listed, self._model)
-        return self._served.judge
+                    self._served = Served.pick(listed, self._model)
+            return self._served.judge
 
     async def _find_model(self, call: MeteredCall, *, dialect: bool) -> Served:
         """What the server serves, asked once and only when it matters."""

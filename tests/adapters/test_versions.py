@@ -45,7 +45,8 @@ def test_a_release_candidate_within_the_range_will_do(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("package", SUPPORTED)
 def test_extras_install_what_is_supported(package: str) -> None:
-    asked = [Requirement(one) for names in EXTRAS.values() for one in names]
+    # training's recipes override methods of one release of TRL, which the adapter does not
+    asked = [Requirement(one) for extra, names in EXTRAS.items() if extra != "training" for one in names]
     ranges = {str(one.specifier) for one in asked if one.name == package and "<" in str(one.specifier)}
     assert ranges == {str(SpecifierSet(SUPPORTED[package]))}
 

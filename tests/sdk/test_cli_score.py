@@ -195,7 +195,8 @@ def test_a_judge_with_a_stand_in_goes_on_where_it_stopped(tmp_path: Path) -> Non
         assert score(file, "--out", tmp_path / "out.jsonl", "--judge", spec, "--limit", 2).exit_code == 0
         assert score(file, "--out", tmp_path / "out.jsonl", "--judge", spec).exit_code == 0
         asked = len(stand_in.requests)
-    assert [one["id"] for one in lines((tmp_path / "out.jsonl").read_text())] == ["0", "1", "2", "3"]
+    ids = [one["id"] for one in lines((tmp_path / "out.jsonl").read_text())]
+    assert sorted(ids) == ["0", "1", "2", "3"]  # several at a time: in the order in which they came
     assert asked == 4
 
 

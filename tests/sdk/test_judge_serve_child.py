@@ -78,6 +78,7 @@ def test_lora_judges_are_served_by_name_and_listed_first(told: Path, tmp_path: P
         "trained": True,
         "prompt_version": "rrm-1",
         "gate": 0.7,
+        "max_chars": None,
         "caveat": "",
     }
     given = notes(told, "start")[0]["arguments"]

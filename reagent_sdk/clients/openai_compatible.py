@@ -19,7 +19,7 @@ from reagent_sdk.clients.exchange import Exchange
 from reagent_sdk.clients.links import connect, disconnect
 from reagent_sdk.clients.loops import PerLoop
 from reagent_sdk.clients.replies import Price, completion_from
-from reagent_sdk.clients.retry import Retry
+from reagent_sdk.clients.retry import CountsRetries, Retry
 from reagent_sdk.clients.served import Served
 from reagent_sdk.errors import BadReply, InvalidInput, ModelRejected
 from reagent_sdk.messages import Message, to_openai
@@ -117,18 +117,13 @@ class OpenAICompatible:
         Raises:
             ModelError: the server could not be asked.
         """
-        link = await self._links.get()
-        async with link.lock:
-            if self._served is None:
-                try:
-                    listed = await self.retry.run(self._list_models, call=_Uncounted(), model=self.name)
-                except (ModelRejected, BadReply):
-                    return {}  # a server need not list its models
-                with self._named():
-                    self._served = Served.pick(listed, self._model)
-            return self._served.judge
+        try:
+            served = await self._find_model(_Uncounted(), dialect=True)
+        except (ModelRejected, BadReply):
+            return {}  # a server need not list its models
+        return served.judge
 
-    async def _find_model(self, call: MeteredCall, *, dialect: bool) -> Served:
+    async def _find_model(self, call: CountsRetries, *, dialect: bool) -> Served:
         """What the server serves, asked once and only when it matters."""
         if self._served is None and self._model is not None and not dialect:
             return Served(self._model)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from reagent_benchmarks.judging.runner import judge_missing
 
 from reagent_sdk.calibration.baselines import words_model
 from reagent_sdk.calibration.card import Estimate
-from reagent_sdk.errors import InvalidInput, ReagentError
+from reagent_sdk.errors import ReagentError
 from reagent_sdk.frozen import Frozen
 from reagent_sdk.rendering import render_record
 from reagent_sdk.verdict import Verdict
@@ -150,22 +149,3 @@ def _file_name(label: str) -> str:
     if label.replace("-", "").replace("_", "").isalnum():
         return label
     return hashlib.sha256(label.encode()).hexdigest()[:12]
-
-
-def check_apart(train: Sequence[JudgedItem], test: Sequence[JudgedItem]) -> None:
-    """Refuses a test set that shares questions with the training rows.
-
-    Raises:
-        InvalidInput: it does.
-    """
-    both = {item.group for item in train} & {item.group for item in test}
-    if both:
-        raise InvalidInput(
-            f"{len(both)} questions are in the training and in the test rows, such as {min(both)!r}; split by "
-            "question with `reagent data split`"
-        )
-
-
-def as_json(lines: Sequence[Line]) -> list[dict[str, Any]]:
-    """The table as plain data."""
-    return [line.model_dump(mode="json") for line in lines]

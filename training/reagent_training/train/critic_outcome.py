@@ -10,7 +10,6 @@ criticises. And a critique that gives the answer away earns nothing for the revi
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +28,7 @@ from reagent_training.train.revising import Reviser
 from reagent_training.train.revisions import Revisions
 from reagent_training.train.reward_rows import references_of
 from reagent_training.train.rows import read_rows
+from reagent_training.train.running import rank
 
 
 def prepare(config: CriticConfig) -> Prepared:
@@ -66,7 +66,7 @@ def run(config: CriticConfig, out: Path, agent: Agent | None = None) -> dict[str
     """
     agent = agent or _agent(config.agent)
     ready = prepare(config)
-    kept = Revisions(out / f"revisions-{os.environ.get('RANK', '0')}.jsonl")
+    kept = Revisions(out / f"revisions-{rank()}.jsonl")
     with Reviser(agent, config.agent, kept) as reviser:
         outcomes = outcomes_of(reviser, config.reward.form)
         reward = JudgeReward(ready.rows, config.reward, judge_prompt(config.prompt_version), outcomes=outcomes)

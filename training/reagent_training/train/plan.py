@@ -16,6 +16,7 @@ from typing import Any
 from reagent_sdk.frozen import Frozen
 from reagent_training.train.config import RunConfig
 from reagent_training.train.examples import IGNORED, Example
+from reagent_training.train.running import world_size
 
 _ADAM_BYTES = 12
 """For each trained parameter: gradient and two moments in float32."""
@@ -53,9 +54,7 @@ class Plan(Frozen):
     device: str
 
 
-def plan_for(
-    config: RunConfig, examples: Sequence[Example], left_out: dict[str, int], model: Any, *, world: int = 1
-) -> Plan:
+def plan_for(config: RunConfig, examples: Sequence[Example], left_out: dict[str, int], model: Any) -> Plan:
     """The plan of a supervised run.
 
     Args:
@@ -63,9 +62,8 @@ def plan_for(
         examples: the rows as the model sees them.
         left_out: rows that are not trained on, by reason.
         model: the base model; its weights are not used.
-        world: processes that train together.
     """
-    device = device_of(config)
+    device, world = device_of(config), world_size()
     shape = Shape(config, model)
     lengths = [len(one.input_ids) for one in examples]
     targets = [sum(label != IGNORED for label in one.labels) for one in examples]

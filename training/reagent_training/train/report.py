@@ -95,9 +95,10 @@ def _evaluation(measured: Mapping[str, Any]) -> list[str]:
         return ["Nothing was held out from this run; measure it with `reagent train compare`.", ""]
     lines = ["| on held-out rows | " + " | ".join(measured) + " |", "|---|" + "---|" * len(measured)]
     names = next(iter(measured.values()))
-    lines += [f"| {name} | " + " | ".join(_cell(of.get(name)) for of in measured.values()) + " |" for name in names]
+    lines += [f"| {name} | " + " | ".join(shown(of.get(name)) for of in measured.values()) + " |" for name in names]
     return [*lines, ""]
 
 
-def _cell(value: object) -> str:
+def shown(value: object) -> str:
+    """A figure for people; "-" where there is none."""
     return f"{value:.3f}" if isinstance(value, float) else "-" if value is None else str(value)

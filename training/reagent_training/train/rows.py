@@ -6,6 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
+from typing import Protocol
 
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.prompts import judge_prompt
@@ -38,9 +39,30 @@ def read_rows(sources: Sequence[Source], *, prompt_version: str | None, seed: in
     return sorted(rows, key=lambda row: _place(row.id, seed))
 
 
-def shared_groups(train: Iterable[LabelledTrajectory], held_out: Iterable[LabelledTrajectory]) -> set[str]:
-    """Questions that stand on both sides, where a held-out figure would be worth nothing."""
-    return {row.group for row in train} & {row.group for row in held_out}
+class Grouped(Protocol):
+    """Whatever belongs to a question: a labelled row, or an item of a benchmark."""
+
+    @property
+    def group(self) -> str:
+        """The question."""
+
+
+def check_apart(train: Iterable[Grouped], held_out: Iterable[Grouped], part: str) -> None:
+    """Refuses rows that share questions with the training rows: a held-out figure would be worth nothing.
+
+    Args:
+        train: what is trained on.
+        held_out: what is measured on.
+        part: what the latter are called, for the message.
+
+    Raises:
+        InvalidInput: a question stands on both sides.
+    """
+    if both := {row.group for row in train} & {row.group for row in held_out}:
+        raise InvalidInput(
+            f"{len(both)} questions are in the training and in the {part} rows, such as {min(both)!r}; split by "
+            "question with `reagent data split`"
+        )
 
 
 def _drawn(source: Source, prompt_version: str | None, seed: int) -> list[LabelledTrajectory]:

@@ -19,7 +19,7 @@ from reagent_sdk.prompts import judge_prompt
 from reagent_training.data.record import LabelledTrajectory
 from reagent_training.train.config import SftConfig
 from reagent_training.train.examples import Example, sft_examples
-from reagent_training.train.rows import read_rows, shared_groups
+from reagent_training.train.rows import check_apart, read_rows
 from reagent_training.train.running import finish, resume_from, trainer_settings
 
 
@@ -56,11 +56,7 @@ def load_rows(config: SftConfig) -> tuple[list[LabelledTrajectory], list[Labelle
     validation: list[LabelledTrajectory] = []
     if config.validation:
         validation = read_rows(config.validation, prompt_version=config.prompt_version, seed=config.seed)
-        if both := shared_groups(train, validation):
-            raise InvalidInput(
-                f"{len(both)} questions are in the training and in the validation rows, such as {min(both)!r}; "
-                "split by question with `reagent data split`"
-            )
+        check_apart(train, validation, "validation")
     return train, validation
 
 

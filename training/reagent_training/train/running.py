@@ -55,6 +55,11 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def rank() -> int:
+    """Which of them this one is, from 0."""
+    return int(os.environ.get("RANK", "0"))
+
+
 def fingerprint(config: RunConfig) -> str:
     """A short name for settings that must not change when a run goes on."""
     fixed = config.model_dump(mode="json", exclude={"trackers", "keep_checkpoints"})
@@ -75,7 +80,7 @@ def resume_from(out: Path, config: RunConfig) -> str | None:
     if plan.is_file():
         if json.loads(plan.read_text(encoding="utf-8"))["fingerprint"] != mine["fingerprint"]:
             raise InvalidInput(f"{out} holds a run with other settings; name another folder, or delete it")
-    elif os.environ.get("RANK", "0") == "0":
+    elif rank() == 0:
         plan.write_text(json.dumps(mine, indent=2) + "\n", encoding="utf-8")
     folder = out / CHECKPOINTS
     last: str | None = get_last_checkpoint(str(folder)) if folder.is_dir() else None

@@ -51,19 +51,20 @@ def compare(
     from reagent_sdk.replacing import replacing
     from reagent_training.train import compare as work
     from reagent_training.train.config import Source
-    from reagent_training.train.rows import read_rows
+    from reagent_training.train.rows import check_apart, read_rows
 
     test = work.items_of(read_rows([Source(path=path, rows=limit) for path in tests], prompt_version=None, seed=seed))
     known = work.items_of(read_rows([Source(path=path) for path in trains or []], prompt_version=None, seed=seed))
-    work.check_apart(known, test)
+    check_apart(known, test, "test")
     named = dict(_named(one) for one in judges)
     lines = work.baselines(known, test, room=work.room_of(next(iter(named.values()))), seed=seed) if known else []
     for label, spec in named.items():
         lines += anyio.run(functools.partial(work.judged, spec, label, test, out.expanduser(), seed=seed))
+    table = [line.model_dump(mode="json") for line in lines]
     with replacing(out.expanduser() / "comparison.json") as draft:
-        draft.write(json.dumps(work.as_json(lines), indent=1).encode() + b"\n")
+        draft.write(json.dumps(table, indent=1).encode() + b"\n")
     if as_json:
-        write_json(work.as_json(lines))
+        write_json(table)
     else:
         _show(lines, console())
 

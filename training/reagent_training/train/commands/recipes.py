@@ -55,10 +55,9 @@ def rrm_sft(
     quiet_libraries()
     if dry_run:
         from reagent_training.train.plan import plan_for
-        from reagent_training.train.running import world_size
 
         ready = recipe.prepare(settings)
-        tell_plan(plan_for(settings, ready.train, ready.left_out, ready.model, world=world_size()), as_json=as_json)
+        tell_plan(plan_for(settings, ready.train, ready.left_out, ready.model), as_json=as_json)
         return
     tell_report(recipe.run(settings, out.expanduser()), out, as_json=as_json)
 

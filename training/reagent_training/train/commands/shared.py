@@ -86,6 +86,7 @@ def tell_plan(plan: Any, *, as_json: bool) -> None:
 def tell_report(report: Mapping[str, Any], out: Path, *, as_json: bool) -> None:
     """Prints what came of a run, and how to use it."""
     from reagent_sdk.cli.terminal import console, write_json
+    from reagent_training.train.report import shown
 
     if as_json:
         write_json({name: value for name, value in report.items() if name not in ("log", "settings")} | {"out": out})
@@ -96,7 +97,7 @@ def tell_report(report: Mapping[str, Any], out: Path, *, as_json: bool) -> None:
         "updates": str(last.get("step", 0)),
         "last loss": f"{last.get('loss', float('nan')):.3f}",
         **{
-            f"held out, {arm}": ", ".join(f"{k} {_shown(v)}" for k, v in of.items())
+            f"held out, {arm}": ", ".join(f"{k} {shown(v)}" for k, v in of.items())
             for arm, of in (report.get("validation") or {}).items()
         },
         "files": f"{out}: weights, reagent.json, README.md, report.json, curves.png",
@@ -115,10 +116,6 @@ def _grid(rows: Mapping[str, str], screen: Any) -> None:
     for label, value in rows.items():
         table.add_row(Text(label, style="cyan"), Text(clean(value)))
     screen.print(table)
-
-
-def _shown(value: object) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else "-" if value is None else str(value)
 
 
 def _span(hours: float) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import Commands
 from hypothesis import given
 from hypothesis import strategies as st
 from reagent_training.annotating.rubric import BLIND, TOLD, Known, teacher_prompt
@@ -23,23 +24,16 @@ from reagent_training.cli_data import app
 from reagent_training.data.files import read_set, write_set
 from reagent_training.data.filters import broken_format, leaks
 from reagent_training.data.record import LabelledTrajectory, as_record
-from typer.testing import CliRunner, Result
 
-from reagent_sdk.cli.exits import CommandGroup
 from reagent_sdk.parsing import parse_verdict, render_verdict
 from reagent_sdk.testing.server import ChatServer, Fault, Reply
 from reagent_sdk.verdict import Verdict, VerdictStatus
-
-app.info.cls = CommandGroup  # as under `reagent`, so that errors become one line and an exit code
 
 LINE = re.compile(r"[^<\n\r\x00-\x1f ][^<\n\r\x00-\x1f]{11,199}")
 """A line of the verdict grammar."""
 
 
-def run(*words: object, code: int = 0) -> Result:
-    result = CliRunner().invoke(app, ["annotate", *(str(word) for word in words)])
-    assert result.exit_code == code, result.output
-    return result
+run = Commands(app, "annotate").run
 
 
 def refused(*words: object) -> str:

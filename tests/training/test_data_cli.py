@@ -8,28 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import Commands
 from reagent_training.cli_data import app
 from reagent_training.data.files import read_set, write_set
 from reagent_training.data.record import LabelledTrajectory, as_record
-from typer.testing import CliRunner, Result
 
-from reagent_sdk.cli.exits import CommandGroup
-
-app.info.cls = CommandGroup  # as under `reagent`, so that errors become one line and an exit code
-
-
-def run(*words: object, code: int = 0) -> Result:
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    assert result.exit_code == code, result.output
-    return result
-
-
-def refused(*words: object) -> str:
-    """The one line of a command that refuses its input."""
-    said = run(*words, code=2).stderr
-    assert said.startswith("error: ")
-    assert said.count("\n") == 1
-    return said
+commands = Commands(app)
+run, refused = commands.run, commands.refused
 
 
 def record(number: int, **changes: Any) -> LabelledTrajectory:

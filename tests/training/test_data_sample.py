@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 import pytest
+from commands import Commands
 from hypothesis import given
 from hypothesis import strategies as st
 from reagent_benchmarks.judging.items import group_of
@@ -21,29 +22,16 @@ from reagent_training.data.files import read_set
 from reagent_training.data.record import LabelledTrajectory
 from reagent_training.sampling.grading import final_answer, is_right, reference_of
 from reagent_training.synth.generate import SynthSettings, generate, read_tasks
-from typer.testing import CliRunner, Result
 
 from reagent_sdk import models
-from reagent_sdk.cli.exits import CommandGroup
 from reagent_sdk.messages import ToolCall
 from reagent_sdk.testing.server import ChatServer, Fault, Reply
-
-app.info.cls = CommandGroup  # as under `reagent`, so that errors become one line and an exit code
 
 SUMS = [{"question": f"What is {n} + {n}?", "answer": str(2 * n)} for n in range(1, 7)]
 
 
-def run(*words: object, code: int = 0) -> Result:
-    result = CliRunner().invoke(app, ["sample", *(str(word) for word in words)])
-    assert result.exit_code == code, result.output
-    return result
-
-
-def refused(*words: object) -> str:
-    said = run(*words, code=2).stderr
-    assert said.startswith("error: ")
-    assert said.count("\n") == 1
-    return said
+commands = Commands(app, "sample")
+run, refused = commands.run, commands.refused
 
 
 @pytest.fixture

@@ -12,30 +12,19 @@ from pathlib import Path
 
 import pytest
 import yaml
+from commands import Commands
 from reagent_training.cli_train import app
 from reagent_training.data.files import write_set
 from sums import labelled, pair
-from typer.testing import CliRunner, Result
 
-from reagent_sdk.cli.exits import CommandGroup
 from reagent_sdk.testing import ChatServer
 
 # transformers' own trainer still calls what it deprecates
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
-app.info.cls = CommandGroup  # as under `reagent`, so that errors become one line and an exit code
 
 
-def run(*words: object, code: int = 0) -> Result:
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    assert result.exit_code == code, result.output
-    return result
-
-
-def refused(*words: object) -> str:
-    said = run(*words, code=2).stderr
-    assert said.startswith("error: ")
-    assert said.count("\n") == 1
-    return said
+commands = Commands(app)
+run, refused = commands.run, commands.refused
 
 
 def recipe(folder: Path, base: Path, rows: Path, **changes: object) -> Path:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from reagent_sdk.agents import ModelAgent
@@ -24,7 +25,7 @@ from reagent_sdk.errors import InvalidInput
 from reagent_sdk.judges.base import CallableJudge, Judge
 from reagent_sdk.judges.fallback import FallbackJudge
 from reagent_sdk.judges.model import JudgeSettings, ModelJudge
-from reagent_sdk.local_specs import DEFAULT_JUDGE, local_client, local_reference, settings_of, weights_of
+from reagent_sdk.local_specs import DEFAULT_JUDGE, local_client, local_reference, settings_of
 from reagent_sdk.prompts import judge_prompt
 
 if TYPE_CHECKING:
@@ -114,14 +115,14 @@ def judge_for(judge: JudgeLike, *, adapt: Callable[[ModelJudge], ModelJudge] | N
 
 def _model_judge(spec: str, adapt: Callable[[ModelJudge], ModelJudge] | None) -> Judge:
     spec, settings = _with_prompt(spec)
-    reference = local_reference(spec, DEFAULT_JUDGE)
-    weights = weights_of(spec, reference)
-    if weights is not None:
-        settings = settings_of(weights, reference or spec)
     try:
+        reference = local_reference(spec, DEFAULT_JUDGE)
         client = client_for(spec) if reference is None else local_client(reference)
     except InvalidInput as error:
         raise InvalidInput(f"unknown judge: {error}") from None
+    weights = _weights_here(spec) if reference is None else reference.weights
+    if weights is not None:
+        settings = settings_of(weights, spec)
     judge = ModelJudge(client, settings)
     judge = adapt(judge) if adapt else judge
     if weights is None:
@@ -136,6 +137,12 @@ def _model_judge(spec: str, adapt: Callable[[ModelJudge], ModelJudge] | None) ->
     if reference is None:  # fitted on the embedded engine; transformers runs the same weights under another name
         calibration = calibration.model_copy(update={"judge": judge.name})
     return CalibratedJudge(judge, calibration)
+
+
+def _weights_here(spec: str) -> Path | None:
+    """The folder that an `hf` spec names; None for hub ids and specs of other forms."""
+    folder = Path(spec.removeprefix("hf:")).expanduser()
+    return folder if spec.startswith("hf:") and folder.is_dir() else None
 
 
 def _with_prompt(spec: str) -> tuple[str, JudgeSettings | None]:

@@ -129,18 +129,20 @@ def _embedded(wish: Wish, spec: str, log: EventLog) -> tuple[Backend, Card]:
     from reagent_sdk.clients.embedded import Embedded
     from reagent_sdk.local_specs import DEFAULT_JUDGE, local_reference
 
-    path, _, lora = (local_reference(spec, DEFAULT_JUDGE) or "").partition("?lora=")
-    order: dict[str, Any] = {"model": path, "lora": lora or None}
-    order |= {"context": wish.context, "slots": wish.slots, "threads": wish.threads}
+    reference = local_reference(spec, DEFAULT_JUDGE)
+    if reference is None:
+        raise InvalidInput(f"{spec!r} cannot be embedded; write local[:PATH.gguf]")
+    order: dict[str, Any] = {"model": reference.path, "lora": reference.lora}
+    order |= {"context": wish.context, "slots": wish.slots, "threads": wish.threads, **reference.counts}
     Embedded(**order)  # finds the files and complains about numbers; loads nothing
-    card = card_of(Path(lora).expanduser() if lora else models.find(path))
+    card = card_of(models.find(reference.path) if reference.lora is None else reference.weights)
 
     def plan() -> Launch:
         key = Secret(secrets.token_urlsafe(32))
         command = [sys.executable, "-m", "reagent_sdk.serving.engine_process", json.dumps(order)]
         return _without(Launch(command, {**os.environ, KEY_VARIABLE: key.reveal()}, key), wish.hidden)
 
-    return Supervised("embedded", plan, log, width=wish.slots), card
+    return Supervised("embedded", plan, log, width=order["slots"]), card
 
 
 def _without(launch: Launch, hidden: Sequence[str]) -> Launch:

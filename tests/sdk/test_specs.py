@@ -10,7 +10,8 @@ from reagent_sdk.errors import WeightsUnavailable
 from reagent_sdk.judges.base import CallableJudge
 from reagent_sdk.judges.fallback import FallbackJudge
 from reagent_sdk.judges.model import JudgeSettings, ModelJudge
-from reagent_sdk.local_specs import UNTRAINED
+from reagent_sdk.local_specs import DEFAULT_JUDGE, UNTRAINED, local_reference
+from reagent_sdk.models import SHIPPED
 from reagent_sdk.specs import client_for, judge_for
 
 
@@ -102,3 +103,15 @@ def test_weights_that_cannot_judge_are_refused(
 ) -> None:
     with pytest.raises(InvalidInput, match=says):
         judge_for(weights_with(manifest, smollm, tmp_path))
+
+
+def test_the_shipped_judge_takes_options_like_other_weights() -> None:
+    shipped = SHIPPED[DEFAULT_JUDGE]
+    found = local_reference(f"local:{DEFAULT_JUDGE}?slots=4&threads=1")
+    assert found is not None
+    assert (found.path, found.weights, found.counts) == (shipped.base, shipped.gguf, {"slots": 4, "threads": 1})
+    assert local_reference("local", DEFAULT_JUDGE) == local_reference(f"local:{DEFAULT_JUDGE}")
+    other = local_reference(f"local:{DEFAULT_JUDGE}?lora=mine.gguf")
+    assert other is not None
+    assert other.lora == "mine.gguf"
+    assert local_reference("local_provider/model") is None

@@ -25,6 +25,19 @@ class Settings(Frozen):
             raise InvalidInput(_one_line(type(self), error)) from None
 
 
+def first_problem(error: ValidationError, whole: str = "") -> str:
+    """The first thing that is wrong, as `field: what`.
+
+    Args:
+        error: of a model.
+        whole: what to name where no field is to blame; "" names nothing then.
+    """
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or whole
+    said = str(first["msg"]).removeprefix("Value error, ")
+    return f"{where}: {said}" if where else said
+
+
 def _one_line(model: type[BaseModel], error: ValidationError) -> str:
     problems = []
     for problem in error.errors():

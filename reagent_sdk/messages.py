@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from reagent_sdk.errors import InvalidInput
+from reagent_sdk.frozen import first_problem
 
 
 class _Wire(BaseModel):
@@ -124,10 +125,8 @@ def from_openai(messages: Iterable[Message | Mapping[str, Any]]) -> tuple[Messag
         try:
             read.append(Message.model_validate(raw))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "message"
             raise InvalidInput(
-                f"message {index} is not a chat message ({where}: {first['msg']}); "
+                f"message {index} is not a chat message ({first_problem(error, 'message')}); "
                 'expected a dict such as {"role": "user", "content": "..."}'
             ) from None
     return tuple(read)

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from reagent_sdk.calibration.maps import ScoreMap
 from reagent_sdk.errors import InvalidInput
-from reagent_sdk.frozen import Frozen
+from reagent_sdk.frozen import Frozen, first_problem
 from reagent_sdk.replacing import replacing
 
 FILE_NAME = "calibration.json"
@@ -94,10 +94,8 @@ def read_calibration(path: str | Path) -> Calibration:
     except OSError as error:
         raise InvalidInput(f"cannot read the calibration {file}: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "file"
         raise InvalidInput(
-            f"{file} is not a calibration ({where}: {first['msg']}); `reagent calibrate` writes one"
+            f"{file} is not a calibration ({first_problem(error, 'file')}); `reagent calibrate` writes one"
         ) from None
 
 

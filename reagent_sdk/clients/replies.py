@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from reagent_sdk.clients.base import Completion
 from reagent_sdk.errors import BadReply
+from reagent_sdk.frozen import first_problem
 from reagent_sdk.grading import alternatives_from
 from reagent_sdk.messages import Message
 from reagent_sdk.usage import Usage
@@ -72,9 +73,7 @@ def completion_from(body: Mapping[str, Any], *, price: Price | None = None) -> C
         message = Message.model_validate({"role": "assistant", **raw})
         message.to_openai()  # what cannot be written would fail later, in somebody's log
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BadReply(f"the reply's message is malformed ({where}: {first['msg']})") from None
+        raise BadReply(f"the reply's message is malformed ({first_problem(error)})") from None
     except ValueError:
         raise BadReply("the reply's message is nested too deeply") from None
     reason, model = choices[0].get("finish_reason"), body.get("model")

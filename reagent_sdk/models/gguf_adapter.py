@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from pydantic import ConfigDict, PositiveFloat, ValidationError, model_validator
 
 from reagent_sdk.errors import InvalidInput
-from reagent_sdk.frozen import Frozen
+from reagent_sdk.frozen import Frozen, first_problem
 from reagent_sdk.models.gguf_llama import Expected, permuted, projection
 from reagent_sdk.models.gguf_write import Planned
 from reagent_sdk.models.llama import LlamaShape
@@ -122,10 +122,7 @@ def read_adapter_config(folder: Path) -> AdapterConfig:
     try:
         return AdapterConfig.model_validate(json.loads(path.read_bytes()))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        message = str(first["msg"]).removeprefix("Value error, ")
-        raise InvalidInput(f"{path} cannot be exported: {f'{where}: ' if where else ''}{message}") from None
+        raise InvalidInput(f"{path} cannot be exported: {first_problem(error)}") from None
     except ValueError as error:
         raise InvalidInput(f"{path} is not JSON: {error}") from None
 

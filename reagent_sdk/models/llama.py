@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
 
 from reagent_sdk.errors import InvalidInput
-from reagent_sdk.frozen import Frozen
+from reagent_sdk.frozen import Frozen, first_problem
 
 FILE_NAME = "config.json"
 
@@ -126,10 +126,7 @@ def read_config(folder: Path) -> LlamaConfig:
             raise InvalidInput(f"{path} says that this is a model of type {kind}; only llama can be exported")
         return _understood(_File.model_validate(given))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        message = str(first["msg"]).removeprefix("Value error, ")
-        raise InvalidInput(f"{path} cannot be used: {f'{where}: ' if where else ''}{message}") from None
+        raise InvalidInput(f"{path} cannot be used: {first_problem(error)}") from None
     except ValueError as error:
         if isinstance(error, InvalidInput):
             raise

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
 from reagent_sdk.errors import InvalidInput, WeightsUnavailable
-from reagent_sdk.frozen import Frozen
+from reagent_sdk.frozen import Frozen, first_problem
 
 FILE_NAME = "reagent.json"
 
@@ -58,9 +58,7 @@ def read_manifest(folder_or_file: str | Path) -> Manifest | None:
     except OSError as error:
         raise WeightsUnavailable(f"cannot read {path}: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise WeightsUnavailable(f"{path} is not a valid manifest ({where or 'file'}: {first['msg']})") from None
+        raise WeightsUnavailable(f"{path} is not a valid manifest ({first_problem(error, 'file')})") from None
     if given.is_dir() or given == path or not manifest.files:
         return manifest
     return manifest if given.name in manifest.files else None

@@ -9,7 +9,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from reagent_sdk.errors import InvalidInput
-from reagent_sdk.frozen import Frozen
+from reagent_sdk.frozen import Frozen, first_problem
 from reagent_sdk.prompts import judge_prompt
 
 ALL_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -115,9 +115,7 @@ def load_config(path: str | Path, model: type[Config], changes: dict[str, Any] |
     try:
         return model.model_validate(read)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "configuration"
-        raise InvalidInput(f"{file}, {where}: {first['msg'].removeprefix('Value error, ')}") from None
+        raise InvalidInput(f"{file}, {first_problem(error, 'configuration')}") from None
 
 
 def _set(settings: dict[str, Any], path: list[str], value: Any) -> None:

@@ -106,7 +106,7 @@ def reference(logits: np.ndarray, rows: list[Example], digits: list[int], weight
         for place, label in enumerate(one.labels):
             if label != IGNORED:
                 text, count = text - log[place - 1, label], count + 1
-        place = (one.score or 0.0) * 9
+        place = one.score * 9
         below = min(8, int(place))
         assert one.grade_at is not None
         at = log[one.grade_at - 1]

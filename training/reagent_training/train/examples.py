@@ -29,14 +29,14 @@ class Example:
         input_ids: prompt and target.
         labels: the target's tokens; IGNORED for the prompt and for the grade, which has a loss of its own.
         grade_at: index in `input_ids` of the grade's digit; None without a grade.
-        score: target score in [0, 1]; None without one.
+        score: target score in [0, 1].
     """
 
     row: str
     input_ids: list[int]
     labels: list[int]
     grade_at: int | None
-    score: float | None
+    score: float
 
 
 def prompt_messages(row: LabelledTrajectory, prompt: JudgePrompt, *, max_chars: int, seed: int) -> list[Message]:

@@ -41,8 +41,8 @@ def measured(
     from reagent_sdk.calibration.metrics import auroc
 
     outcome = {row.id: row.correct if row.preferred is None else row.preferred for row in rows}
-    known = [(score, outcome[one.row]) for one, score in zip(examples, scores, strict=True) if one.row in outcome]
-    told = [(score, label) for score, label in known if label is not None]
-    errors = [(score - one.score) ** 2 for one, score in zip(examples, scores, strict=True) if one.score is not None]
-    area = auroc(np.array([label for _, label in told]), np.array([score for score, _ in told])) if told else None
-    return {"rows": len(examples), "squared error": float(np.mean(errors)) if errors else None, "AUROC": area}
+    judged = list(zip(examples, scores, strict=True))
+    told = [(label, score) for one, score in judged if (label := outcome[one.row]) is not None]
+    area = auroc(*map(np.array, zip(*told, strict=True))) if told else None
+    error = float(np.mean([(score - one.score) ** 2 for one, score in judged])) if judged else None
+    return {"rows": len(judged), "squared error": error, "AUROC": area}

@@ -53,12 +53,8 @@ class RunConfig(Frozen):
 
     recipe: str
     base: str = Field(description="the weights that are trained further: a known model, a folder or a hub id")
-    name: str = Field(description="of the judge that comes out")
-    prompt_version: str = "rrm-2"
-    max_chars: int = Field(16_000, ge=1_000, description="room for the record in the judge's prompt, in characters")
+    name: str = Field(description="of the model that comes out")
     max_tokens: int = Field(4_096, ge=64, description="rows whose prompt and target take more are left out and counted")
-    train: tuple[Source, ...] = Field(min_length=1)
-    validation: tuple[Source, ...] = ()
     lora: Lora | None = Field(default_factory=Lora, description="null trains all weights")
     optimiser: Optimiser = Optimiser()
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -70,8 +66,17 @@ class RunConfig(Frozen):
     trackers: tuple[Literal["tensorboard", "trackio", "wandb"], ...] = ("tensorboard",)
     activation_checkpointing: bool = Field(False, description="saves memory at a third more time")
 
+
+class JudgeConfig(RunConfig):
+    """What the recipes for judges are told."""
+
+    prompt_version: str = "rrm-2"
+    max_chars: int = Field(16_000, ge=1_000, description="room for the record in the judge's prompt, in characters")
+    train: tuple[Source, ...] = Field(min_length=1)
+    validation: tuple[Source, ...] = ()
+
     @model_validator(mode="after")
-    def _known_prompt(self) -> RunConfig:
+    def _known_prompt(self) -> JudgeConfig:
         try:
             judge_prompt(self.prompt_version)
         except InvalidInput as error:
@@ -79,7 +84,7 @@ class RunConfig(Frozen):
         return self
 
 
-class SftConfig(RunConfig):
+class SftConfig(JudgeConfig):
     """`reagent train rrm-sft`."""
 
     recipe: Literal["rrm-sft"] = "rrm-sft"

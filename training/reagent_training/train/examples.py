@@ -14,7 +14,7 @@ from reagent_sdk.messages import Message
 from reagent_sdk.prompts import GRADE, JudgePrompt, judge_prompt
 from reagent_sdk.verdict import Verdict
 from reagent_training.data.record import LabelledTrajectory
-from reagent_training.train.config import RunConfig
+from reagent_training.train.config import JudgeConfig
 
 IGNORED = -100
 """The label of a token that carries no loss."""
@@ -57,7 +57,7 @@ def encode_prompt(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
 def sft_examples(
     rows: Iterable[LabelledTrajectory],
     tokenizer: Any,
-    config: RunConfig,
+    config: JudgeConfig,
     preferred: tuple[float, float] | None,
     left_out: Counter[str],
 ) -> list[Example]:

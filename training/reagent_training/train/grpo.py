@@ -17,7 +17,7 @@ from reagent_training.train.examples import encode_prompt, prompt_messages
 from reagent_training.train.grpo_config import GrpoConfig
 from reagent_training.train.grpo_settings import batch_size, generations, grpo_settings
 from reagent_training.train.reward_rows import units_of
-from reagent_training.train.running import finish, resume_from
+from reagent_training.train.running import finish, resume_from, sources_of
 from reagent_training.train.start import Start, check_start, load_start
 
 Reward = Callable[..., list[float | None]]
@@ -112,7 +112,7 @@ def trained(config: GrpoConfig, out: Path, ready: Prepared, reward: Reward, *, t
     if "ref" in getattr(trainer.model, "peft_config", {}):  # what beta measures from is no part of the judge
         trainer.model.delete_adapter("ref")
     facts = {"rows": len(ready.rows), "left_out": ready.left_out, "notes": ready.notes}
-    return finish(trainer, config, out, facts=facts, rows=ready.rows)
+    return finish(trainer, config, out, facts=facts, sources=sources_of(ready.rows))
 
 
 def _data_set(config: GrpoConfig, ready: Prepared, *, together: bool) -> Any:

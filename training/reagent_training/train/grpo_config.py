@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from reagent_sdk.frozen import Frozen
-from reagent_training.train.config import Optimiser, Positive, RunConfig
+from reagent_training.train.config import JudgeConfig, Optimiser, Positive, RunConfig
 
 
 class Vllm(Frozen):
@@ -51,23 +51,27 @@ class Objective(Frozen):
     iterations: int = Field(1, ge=1, description="updates that are made of the same replies")
 
 
-class GrpoConfig(RunConfig):
-    """What the recipes on GRPO share."""
+class RewardedConfig(RunConfig):
+    """What all recipes on GRPO share."""
 
     init: Path | None = Field(
         None,
-        description="a folder that `reagent train rrm-sft` wrote; null starts from the base. An adapter is trained "
-        "further as it is, whatever `lora` says; full weights need `lora: null`",
+        description="a folder that SFT wrote (`rrm-sft` for judges, `agent-sft` for agents); null starts from the "
+        "base. An adapter is trained further as it is, whatever `lora` says; full weights need `lora: null`",
     )
     rollout: Rollout = Rollout()
     objective: Objective = Objective()
     optimiser: Optimiser = Optimiser(learning_rate=1e-5, batch=8, accumulate=1, schedule="constant_with_warmup")
 
     @model_validator(mode="after")
-    def _whole_generations(self) -> GrpoConfig:
+    def _whole_generations(self) -> RewardedConfig:
         if self.save_every % self.objective.iterations:
             raise ValueError("save_every must be a multiple of objective.iterations, or a run cannot go on exactly")
         return self
+
+
+class GrpoConfig(JudgeConfig, RewardedConfig):
+    """What the recipes on GRPO for judges share."""
 
 
 class RewardSettings(Frozen):

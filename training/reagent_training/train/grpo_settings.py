@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from reagent_sdk.errors import InvalidInput
-from reagent_training.train.grpo_config import GrpoConfig
+from reagent_training.train.grpo_config import RewardedConfig
 from reagent_training.train.running import trainer_settings, world_size
 
 
-def batch_size(config: GrpoConfig) -> int:
+def batch_size(config: RewardedConfig) -> int:
     """How many prompts an update takes, over all processes.
 
     Raises:
@@ -27,18 +27,18 @@ def batch_size(config: GrpoConfig) -> int:
     return replies // group
 
 
-def updates(config: GrpoConfig, rows: int) -> int:
+def updates(config: RewardedConfig, rows: int) -> int:
     """How many updates a run makes: `max_steps`, or as many as the epochs take."""
     how, iterations = config.optimiser, config.objective.iterations
     return how.max_steps or max(1, round(rows * how.epochs / batch_size(config))) * iterations
 
 
-def generations(config: GrpoConfig, rows: int) -> int:
+def generations(config: RewardedConfig, rows: int) -> int:
     """How often replies are sampled: once for `objective.iterations` updates."""
     return math.ceil(updates(config, rows) / config.objective.iterations)
 
 
-def grpo_settings(config: GrpoConfig, out: Path, rows: int) -> dict[str, Any]:
+def grpo_settings(config: RewardedConfig, out: Path, rows: int) -> dict[str, Any]:
     """The arguments of TRL's configuration.
 
     Args:

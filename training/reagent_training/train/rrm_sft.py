@@ -20,7 +20,7 @@ from reagent_training.data.record import LabelledTrajectory
 from reagent_training.train.config import SftConfig
 from reagent_training.train.examples import Example, sft_examples
 from reagent_training.train.rows import check_apart, read_rows
-from reagent_training.train.running import finish, resume_from, trainer_settings
+from reagent_training.train.running import finish, resume_from, sources_of, trainer_settings
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def run(config: SftConfig, out: Path) -> dict[str, Any]:
     trainer.train(resume_from_checkpoint=checkpoint)
     facts = {"rows": len(ready.train), "left_out": ready.left_out, "validation": _validated(config, ready, trainer)}
     kept = {one.row for one in ready.train}
-    return finish(trainer, config, out, facts=facts, rows=[row for row in ready.rows if row.id in kept])
+    return finish(trainer, config, out, facts=facts, sources=sources_of(row for row in ready.rows if row.id in kept))
 
 
 def _validated(config: SftConfig, ready: Prepared, trainer: Any) -> dict[str, Any]:

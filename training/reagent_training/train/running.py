@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from reagent_sdk import models
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.models.manifest import Manifest, write_manifest
 from reagent_training.data.record import LabelledTrajectory
-from reagent_training.train.config import RunConfig
+from reagent_training.train.config import JudgeConfig, RunConfig
 from reagent_training.train.report import write_report
 
 CHECKPOINTS = "checkpoints"
@@ -93,7 +93,7 @@ def finish(
     out: Path,
     *,
     facts: Mapping[str, Any],
-    rows: Sequence[LabelledTrajectory],
+    sources: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Writes weights, tokenizer, `reagent.json`, report, curves and model card; returns the report.
 
@@ -102,7 +102,7 @@ def finish(
         config: the run's.
         out: the folder of the weights.
         facts: of the recipe, for the report.
-        rows: what was trained on.
+        sources: what was trained on, as :func:`sources_of` tells it.
     """
     trainer.save_model(str(out))  # by all processes: each may hold a part of the weights
     if not trainer.is_world_process_zero():
@@ -110,15 +110,14 @@ def finish(
     trainer.processing_class.save_pretrained(str(out))
     _name_base(out, config.base)
     (out / "training_args.bin").unlink(missing_ok=True)  # a pickle, and nobody needs it
-    sources = sources_of(rows)
     report = write_report(out, config, {"sources": sources, **facts}, trainer.state.log_history)
     write_manifest(
         out,
         Manifest(
             name=config.name,
-            role="judge",
-            prompt_version=config.prompt_version,
-            max_chars=config.max_chars,
+            role="judge" if isinstance(config, JudgeConfig) else "agent",
+            prompt_version=getattr(config, "prompt_version", None),
+            max_chars=getattr(config, "max_chars", None),
             base_model=config.base,
             recipe=f"reagent train {config.recipe}",
             data=tuple(sources),

@@ -1,4 +1,4 @@
-"""Where training on rewards starts: the judge that SFT made, or, with a warning, a base that never saw the format."""
+"""Where training on rewards starts: what SFT made, or, with a warning, a base that was never shown the format."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from reagent_sdk.errors import InvalidInput
-from reagent_sdk.models.manifest import FILE_NAME, read_manifest
-from reagent_training.train.grpo_config import GrpoConfig
+from reagent_sdk.models.manifest import FILE_NAME, Manifest, read_manifest
+from reagent_training.train.grpo_config import GrpoConfig, RewardedConfig
 from reagent_training.train.weights import adapter_settings, base_folder, load_base
 
 _ADAPTER = "adapter_config.json"
+_A = {"judge": "a judge", "agent": "an agent"}
 
 
 class Start(NamedTuple):
@@ -27,35 +28,32 @@ class Start(NamedTuple):
     new_adapter: Any
 
 
-def check_start(config: GrpoConfig) -> str:
-    """Looks at `init` before anything is loaded.
+def check_start(config: RewardedConfig) -> str:
+    """Looks at `init` before anything is loaded: a judge for a judge's recipe, an agent for an agent's.
 
     Returns:
         A warning in one line, empty when there is nothing to warn of.
 
     Raises:
-        InvalidInput: `init` is no judge of this prompt version and base.
+        InvalidInput: `init` is not what the recipe trains further: another role, prompt version or base.
         WeightsUnavailable: its manifest is damaged, or there is no such base.
     """
+    role, maker = ("judge", "rrm-sft") if isinstance(config, GrpoConfig) else ("agent", "agent-sft")
     source = config.init.expanduser() if config.init else Path(base_folder(config.base))
     manifest = read_manifest(source) if source.is_dir() else None
     if config.init is None:
-        if manifest is not None and manifest.role == "judge" and manifest.prompt_version == config.prompt_version:
-            return ""
-        return (
-            f"init is not set, and {config.base} is no judge of the prompt {config.prompt_version}: an untrained judge "
-            "hardly ever meets the verdict format, and then all rewards are 0; run `reagent train rrm-sft` first"
-        )
+        fits = manifest is not None and manifest.role == role and _other_prompt(config, manifest) is None
+        return "" if fits else _untrained(config, role, maker)
     if not any((source / name).is_file() for name in (_ADAPTER, "config.json")):
-        raise InvalidInput(f"init {source} holds no weights; name a folder that `reagent train rrm-sft` wrote")
+        raise InvalidInput(f"init {source} holds no weights; name a folder that `reagent train {maker}` wrote")
     if manifest is None:
-        raise InvalidInput(f"init {source} has no {FILE_NAME}; name a folder that `reagent train rrm-sft` wrote")
-    if manifest.role != "judge":
-        raise InvalidInput(f"init {source} holds a model for the role {manifest.role!r}, not a judge")
-    if manifest.prompt_version != config.prompt_version:
+        raise InvalidInput(f"init {source} has no {FILE_NAME}; name a folder that `reagent train {maker}` wrote")
+    if manifest.role != role:
+        raise InvalidInput(f"init {source} holds a model for the role {manifest.role!r}, not {_A[role]}")
+    if (version := _other_prompt(config, manifest)) is not None:
         raise InvalidInput(
             f"init {source} was trained on the prompt {manifest.prompt_version}, and this run is for "
-            f"{config.prompt_version}; set prompt_version: {manifest.prompt_version}"
+            f"{version}; set prompt_version: {manifest.prompt_version}"
         )
     if manifest.base_model not in (None, config.base):
         raise InvalidInput(f"init {source} was made of {manifest.base_model}; set base: {manifest.base_model}")
@@ -64,7 +62,24 @@ def check_start(config: GrpoConfig) -> str:
     return ""
 
 
-def load_start(config: GrpoConfig) -> Start:
+def _other_prompt(config: RewardedConfig, manifest: Manifest) -> str | None:
+    """The prompt of a judge's recipe where the weights were trained on another one."""
+    version = config.prompt_version if isinstance(config, GrpoConfig) else manifest.prompt_version
+    return None if version == manifest.prompt_version else version
+
+
+def _untrained(config: RewardedConfig, role: str, maker: str) -> str:
+    if isinstance(config, GrpoConfig):
+        why = (
+            f"no judge of the prompt {config.prompt_version}: an untrained judge hardly ever meets the verdict format, "
+            "and then all rewards are 0"
+        )
+    else:
+        why = "no trained agent: one that never saw a tool call hardly ever makes one, and then all rewards are alike"
+    return f"init is not set, and {config.base} is {why}; run `reagent train {maker}` first"
+
+
+def load_start(config: RewardedConfig) -> Start:
     """Loads what :func:`check_start` looked at.
 
     Raises:

@@ -86,7 +86,7 @@ def tell_plan(plan: Any, *, as_json: bool) -> None:
 def tell_report(report: Mapping[str, Any], out: Path, *, as_json: bool) -> None:
     """Prints what came of a run, and how to use it."""
     from reagent_sdk.cli.terminal import console, write_json
-    from reagent_training.train.report import shown
+    from reagent_training.train.model_card import shown
 
     if as_json:
         write_json({name: value for name, value in report.items() if name not in ("log", "settings")} | {"out": out})

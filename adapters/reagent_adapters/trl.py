@@ -6,45 +6,22 @@ GRPOTrainer(model=..., reward_funcs=[reward, exact_match], train_dataset=...).tr
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal
 
-import anyio
-
 from reagent_adapters.blocking import Closing
 from reagent_adapters.critique import Critique
-from reagent_adapters.trl_rows import key_of, report, rows_of, task_of, trajectory_of
+from reagent_adapters.trl_rows import report, rows_of, task_of, trajectory_of
 from reagent_adapters.versions import require
-from reagent_sdk.errors import InvalidInput, ReagentError
-from reagent_sdk.judges.base import heard
+from reagent_sdk.errors import InvalidInput
+from reagent_sdk.judges.queue import JudgeDown, JudgeQueue
 from reagent_sdk.specs import JudgeLike
-from reagent_sdk.task import Task
-from reagent_sdk.trajectory import Trajectory
-from reagent_sdk.verdict import Verdict, VerdictStatus
 
 require("trl", "trl")
 
 __all__ = ["JudgeDown", "RewardFunction", "rrm_reward"]
 
-_CACHED = 10_000
-_FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
-
 Rewards = list[float | None]
-
-
-class JudgeDown(ReagentError):
-    """The judge gave no score for so long that a run would learn nothing.
-
-    Attributes:
-        verdict: the last failed verdict, with its status and reason.
-    """
-
-    def __init__(self, message: str, verdict: Verdict) -> None:
-        super().__init__(message)
-        self.verdict = verdict
 
 
 def rrm_reward(
@@ -92,11 +69,7 @@ class RewardFunction(Closing):
     def __init__(self, critique: Critique, name: str, *, concurrency: int, patience: int, wait_seconds: float) -> None:
         super().__init__(critique)
         self.__name__ = name
-        self._concurrency = concurrency
-        self._patience = patience
-        self._wait_seconds = wait_seconds
-        self._failures = 0
-        self._known: OrderedDict[str, Verdict] = OrderedDict()
+        self._queue = JudgeQueue(critique.judge, concurrency=concurrency, patience=patience, wait_seconds=wait_seconds)
 
     def __call__(self, prompts: Sequence[Any], completions: Sequence[Any], **columns: Any) -> Rewards:
         """The scores of a batch.
@@ -129,51 +102,6 @@ class RewardFunction(Closing):
     async def _rewards(self, prompts: Sequence[Any], completions: Sequence[Any], columns: Mapping[str, Any]) -> Rewards:
         rows = rows_of(columns, len(prompts))
         work = [(task_of(p, row), trajectory_of(c)) for p, c, row in zip(prompts, completions, rows, strict=True)]
-        keys = [key_of(task, trajectory) for task, trajectory in work]
-        unknown = {key: one for key, one in zip(keys, work, strict=True) if key not in self._known}
-        heard_now = await self._heard(unknown)
-        verdicts = [self._known[key] if key in self._known else heard_now[key] for key in keys]
-        self._remember(keys, heard_now)
+        verdicts = await self._queue.verdicts(work)
         report(columns, self.__name__, verdicts)
         return [verdict.score for verdict in verdicts]
-
-    async def _heard(self, unknown: Mapping[str, tuple[Task, Trajectory]]) -> dict[str, Verdict]:
-        """Verdicts by key; those of a judge that is unavailable are asked for again while there is patience."""
-        deadline, pause = time.monotonic() + self._wait_seconds, _FIRST_WAIT
-        verdicts = await self._ask(unknown)
-        while down := [key for key, verdict in verdicts.items() if verdict.status is VerdictStatus.UNAVAILABLE]:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                break
-            await anyio.sleep(min(pause, left))
-            pause = min(2 * pause, _LONGEST_WAIT)
-            verdicts |= await self._ask({key: unknown[key] for key in down})
-        self._count(list(verdicts.values()), waited=self._wait_seconds > 0)
-        return verdicts
-
-    async def _ask(self, unknown: Mapping[str, tuple[Task, Trajectory]]) -> dict[str, Verdict]:
-        places = asyncio.Semaphore(self._concurrency)
-
-        async def one(task: Task, trajectory: Trajectory) -> Verdict:
-            async with places:
-                return await heard(self.critique.judge, task, trajectory)
-
-        verdicts = await asyncio.gather(*(one(*work) for work in unknown.values()))
-        return dict(zip(unknown, verdicts, strict=True))
-
-    def _count(self, verdicts: Sequence[Verdict], *, waited: bool) -> None:
-        dead = waited and all(verdict.status is VerdictStatus.UNAVAILABLE for verdict in verdicts)
-        for verdict in verdicts:
-            self._failures = 0 if verdict.scored else self._failures + 1
-            if self._failures >= self._patience or dead:
-                why = f"{verdict.status}: {verdict.reason}"
-                name = self.critique.judge.name
-                raise JudgeDown(f"the judge {name!r} failed {self._failures} times in a row; {why}", verdict)
-
-    def _remember(self, keys: Sequence[str], new: Mapping[str, Verdict]) -> None:
-        self._known |= {key: verdict for key, verdict in new.items() if verdict.scored}
-        for key in keys:
-            if key in self._known:
-                self._known.move_to_end(key)
-        while len(self._known) > _CACHED:
-            self._known.popitem(last=False)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -51,13 +49,6 @@ def trajectory_of(completion: Any) -> Trajectory:
     messages = from_openai(completion)
     said = next((m.text for m in reversed(messages) if m.role == "assistant" and m.text.strip()), "")
     return Trajectory(messages=messages, answer=said)
-
-
-def key_of(task: Task, trajectory: Trajectory) -> str:
-    """Names a prompt, its columns and a completion by their content."""
-    content = [task.model_dump(mode="json", exclude={"id", "metadata"}), trajectory.model_dump(mode="json")]
-    text = json.dumps([content, task.metadata], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def report(columns: Mapping[str, Any], name: str, verdicts: Sequence[Verdict]) -> None:

@@ -1,4 +1,4 @@
-"""The model card of what a run made: what it is, what it was made of, what was measured, what it must not be used for."""
+"""The model card of what a run made: what it is, what it was made of, what was measured, what not to use it for."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -75,8 +75,11 @@ class RunLog:
         """
         return (record for record in self.scan() if isinstance(record, Run))
 
-    def scan(self) -> Iterator[Run | DamagedRecord]:
+    def scan(self, progress: Callable[[int], None] | None = None) -> Iterator[Run | DamagedRecord]:
         """The runs, and in their place what could not be read. Reads line by line; blank lines are passed over.
+
+        Args:
+            progress: told after each line how many bytes of the file were read.
 
         Raises:
             InvalidInput: the path cannot be read.
@@ -87,6 +90,8 @@ class RunLog:
             if line.strip():
                 yield decode(line, number, offset)
             offset += len(line)
+            if progress is not None:
+                progress(offset)
 
     def get(self, id_or_prefix: str) -> Run:
         """The run with this id, or the only one whose id begins so. Of records with one id, the latest.

@@ -59,6 +59,31 @@ class Told:
                 llm__token_count__total=usage.known_tokens,
             )
 
+    def run(self, run: Run) -> None:
+        """Sets what became of a run."""
+        self.attributes(
+            reagent__run__id=run.id,
+            reagent__run__status=run.status.value,
+            reagent__run__stop=run.stop.value,
+            reagent__run__attempts=len(run.attempts),
+            reagent__run__chosen=run.chosen,
+            reagent__run__score=run.score,
+        )
+        self.usage(run.usage)
+        if run.chosen is None:
+            self.failed(run.stop.value)
+
+    def verdict(self, verdict: Verdict) -> None:
+        """Sets what a verdict says, apart from its texts."""
+        self.attributes(
+            gen_ai__evaluation__score__value=verdict.score,
+            gen_ai__evaluation__score__label=verdict.status.value,
+            reagent__verdict__prompt_version=verdict.prompt_version or None,
+        )
+        self.usage(verdict.usage)
+        if not verdict.scored:
+            self.failed(verdict.status.value)
+
     def failed(self, kind: str) -> None:
         """Marks what the span stands for as failed, without an exception."""
         if self._span is not None:
@@ -141,18 +166,8 @@ class RunSpan:
         if self._span is None:
             return
         told = Told(self._span)
-        told.attributes(
-            reagent__run__id=run.id,
-            reagent__run__status=run.status.value,
-            reagent__run__stop=run.stop.value,
-            reagent__run__attempts=len(run.attempts),
-            reagent__run__chosen=run.chosen,
-            reagent__run__score=run.score,
-        )
-        told.usage(run.usage)
+        told.run(run)
         told.content(output__value=run.answer or "")
-        if run.chosen is None:
-            told.failed(run.stop.value)
         self._span.end()
         self._span = None
 
@@ -165,23 +180,13 @@ def evaluation(judge: str, task: Task, trajectory: Trajectory) -> Iterator[list[
         told.content(input__value=f"{task.question}\n\n{trajectory.answer}")
         yield verdicts
         for verdict in verdicts:
-            told.attributes(
-                gen_ai__evaluation__score__value=verdict.score,
-                gen_ai__evaluation__score__label=verdict.status.value,
-                reagent__verdict__prompt_version=verdict.prompt_version or None,
-            )
-            told.usage(verdict.usage)
+            told.verdict(verdict)
             told.content(output__value=verdict.critique)
-            if not verdict.scored:
-                told.failed(verdict.status.value)
             _report(verdict)
 
 
-def _report(verdict: Verdict) -> None:
-    """The event of a verdict: a log event of the work that was judged, or a span event where no logger is set up."""
-    trace = sys.modules.get("opentelemetry.trace")
-    if trace is None or not trace.get_current_span().is_recording():
-        return
+def event_of(verdict: Verdict, *, content: bool) -> dict[str, Any]:
+    """The attributes of a verdict's event; with its critique if texts are wanted."""
     about: dict[str, Any] = {
         "gen_ai.evaluation.name": verdict.judge,
         "gen_ai.evaluation.score.label": verdict.status.value,
@@ -190,8 +195,17 @@ def _report(verdict: Verdict) -> None:
         about["gen_ai.evaluation.score.value"] = verdict.score
     else:
         about["error.type"] = verdict.status.value
-    if _wants_content():
+    if content:
         about["gen_ai.evaluation.explanation"] = verdict.critique
+    return about
+
+
+def _report(verdict: Verdict) -> None:
+    """The event of a verdict: a log event of the work that was judged, or a span event where no logger is set up."""
+    trace = sys.modules.get("opentelemetry.trace")
+    if trace is None or not trace.get_current_span().is_recording():
+        return
+    about = event_of(verdict, content=_wants_content())
     logs = sys.modules.get("opentelemetry._logs")
     if logs is None or type(logs.get_logger_provider()).__name__ in ("ProxyLoggerProvider", "NoOpLoggerProvider"):
         trace.get_current_span().add_event(EVENT, about)

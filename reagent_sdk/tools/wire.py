@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 from uuid import uuid4
 
@@ -65,7 +65,8 @@ class TextWire:
         self, messages: Sequence[Message], tools: Sequence[Tool], sampling: Sampling, *, choice: ToolChoice = "auto"
     ) -> tuple[list[Message], Sampling]:
         """Describes the tools in the system message and writes calls and results as text."""
-        sent = [_as_text(message) for message in messages]
+        numbers = _numbered(messages)
+        sent = [_as_text(message, numbers) for message in messages]
         if tools and choice != "none":
             given = sent.pop(0).text if sent and sent[0].role == "system" else ""
             sent.insert(0, system(f"{given}\n\n{_instructions(tools)}".strip()))
@@ -108,9 +109,16 @@ def _grammar(tools: Sequence[Tool]) -> str:
     return f'%llguidance {{}}\nstart: "<tool_call>" call "</tool_call>"\ncall: %json {schema}\n'
 
 
-def _as_text(message: Message) -> Message:
+def _numbered(messages: Sequence[Message]) -> dict[str, int]:
+    """Numbers of calls by id, from 1: ids are drawn at random, and a text that holds them is another one each time."""
+    ids = dict.fromkeys(call.id for message in messages for call in message.tool_calls or ())
+    return {id: number for number, id in enumerate(ids, start=1)}
+
+
+def _as_text(message: Message, numbers: Mapping[str, int]) -> Message:
     if message.role == "tool":
-        label = " ".join(part for part in (message.name, message.tool_call_id) if part)
+        number = numbers.get(message.tool_call_id or "", message.tool_call_id)
+        label = " ".join(str(part) for part in (message.name, number) if part)
         return user(f"<tool_response>\n[{label}]\n{defuse(message.text)}\n</tool_response>")
     if message.role == "assistant" and message.tool_calls:
         blocks = [f"<tool_call>{_call_text(call)}</tool_call>" for call in message.tool_calls]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from reagent_training.train.commands import compare, recipes
+from reagent_training.train.commands import agents, compare, recipes
 
-app = typer.Typer(help="Train a judge on labelled trajectories, and measure it.")
+app = typer.Typer(help="Train judges and agents, and measure them.")
 
 
 @app.callback()
 def root() -> None:
-    """Train a judge on labelled trajectories, and measure it."""
+    """Train judges and agents, and measure them."""
 
 
 app.command("rrm-sft", short_help="A judge learns format, words and score.", epilog=recipes.SFT_EXAMPLES)(
@@ -22,5 +22,14 @@ app.command("rrm-grpo", short_help="A judge learns from the reward of its replie
 )
 app.command("critic-outcome", short_help="A critic learns from what comes of it.", epilog=recipes.CRITIC_EXAMPLES)(
     recipes.critic_outcome
+)
+app.command("agent-grpo", short_help="An agent learns from right answers.", epilog=agents.GRPO_EXAMPLES)(
+    agents.agent_grpo
+)
+app.command("reagent-r", short_help="An agent learns from answers and scores.", epilog=agents.R_EXAMPLES)(
+    agents.reagent_r
+)
+app.command("reagent-u", short_help="An agent learns from critiques as well.", epilog=agents.U_EXAMPLES)(
+    agents.reagent_u
 )
 app.command("compare", short_help="Judges side by side on held-out work.", epilog=compare.EXAMPLES)(compare.compare)

@@ -80,6 +80,8 @@ class PolicyClient:
         self._dialogue = dialogue
         self._max_tokens = max_tokens
         self._seen = 0
+        self.opened_with = 0
+        """Messages before the policy's first turn."""
         self.tokens = Tokens()
         self.messages: tuple[Message, ...] = ()
         """The conversation so far, as it was last asked and answered."""
@@ -111,6 +113,7 @@ class PolicyClient:
     def _take_in(self, messages: Sequence[Message]) -> None:
         if not self._seen:
             self.tokens.prompt = self._dialogue.opening(messages)
+            self.opened_with, self.messages = len(messages), tuple(messages)
             return
         new = messages[self._seen :]
         if not new or len(messages) < self._seen:

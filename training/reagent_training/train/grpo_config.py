@@ -63,6 +63,11 @@ class RewardedConfig(RunConfig):
     objective: Objective = Objective()
     optimiser: Optimiser = Optimiser(learning_rate=1e-5, batch=8, accumulate=1, schedule="constant_with_warmup")
 
+    @property
+    def replies(self) -> int:
+        """Replies to each prompt whose rewards are compared with one another."""
+        return self.rollout.group
+
     @model_validator(mode="after")
     def _whole_generations(self) -> RewardedConfig:
         if self.save_every % self.objective.iterations:

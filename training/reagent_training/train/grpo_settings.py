@@ -17,12 +17,13 @@ def batch_size(config: RewardedConfig) -> int:
     Raises:
         InvalidInput: the replies of an update do not make whole groups.
     """
-    how, group, processes = config.optimiser, config.rollout.group, world_size()
+    how, group, processes = config.optimiser, config.replies, world_size()
+    times = "rollout.group" if group == config.rollout.group else "twice rollout.group"
     replies = how.batch * how.accumulate * processes
     if replies % group:
         raise InvalidInput(
             f"an update takes optimiser.batch {how.batch} x accumulate {how.accumulate} x {processes} processes = "
-            f"{replies} replies, which is no multiple of rollout.group {group}"
+            f"{replies} replies, which is no multiple of {times} {config.rollout.group}"
         )
     return replies // group
 
@@ -51,7 +52,7 @@ def grpo_settings(config: RewardedConfig, out: Path, rows: int) -> dict[str, Any
         "num_train_epochs": 1,
         "max_steps": updates(config, rows),
         "shuffle_dataset": False,  # the plan is the order
-        "num_generations": rollout.group,
+        "num_generations": config.replies,
         "temperature": rollout.temperature,
         "top_p": rollout.top_p,
         "max_completion_length": rollout.max_new_tokens,

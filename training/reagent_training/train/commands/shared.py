@@ -93,7 +93,7 @@ def tell_report(report: Mapping[str, Any], out: Path, *, as_json: bool) -> None:
         return
     last: dict[str, Any] = next((entry for entry in reversed(report["log"]) if "loss" in entry), {})
     rows = {
-        "judge": report["name"],
+        "made": report["name"],
         "updates": str(last.get("step", 0)),
         "last loss": f"{last.get('loss', float('nan')):.3f}",
         **{
@@ -101,9 +101,15 @@ def tell_report(report: Mapping[str, Any], out: Path, *, as_json: bool) -> None:
             for arm, of in (report.get("validation") or {}).items()
         },
         "files": f"{out}: weights, reagent.json, README.md, report.json, curves.png",
-        "use it": f"--judge local:{out}   (or, as GGUF: reagent models export {out} judge.gguf --gguf)",
+        "use it": _use(report["recipe"], out),
     }
     _grid(rows, console())
+
+
+def _use(recipe: str, out: Path) -> str:
+    if recipe in ("rrm-sft", "rrm-grpo", "critic-outcome"):
+        return f"--judge local:{out}   (or, as GGUF: reagent models export {out} judge.gguf --gguf)"
+    return f'with_critique("local:{out}", tools=...)   (or, as GGUF: reagent models export {out} agent.gguf --gguf)'
 
 
 def _grid(rows: Mapping[str, str], screen: Any) -> None:

@@ -1,0 +1,99 @@
+"""`reagent train agent-sft`, `agent-grpo`, `reagent-r` and `reagent-u`: a configuration in, an agent's weights out."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from reagent_sdk.cli.options import JsonOption
+from reagent_training.train.commands.shared import (
+    ConfigArgument,
+    DryRunOption,
+    OutOption,
+    SetOption,
+    changes_of,
+    needs_training,
+    quiet_libraries,
+    tell_plan,
+    tell_report,
+)
+
+GRPO_EXAMPLES = """\b
+Examples:
+  reagent train agent-grpo training/recipes/agent_smoke.yaml --out runs/grpo --set recipe=agent-grpo --set judge=null
+  reagent train agent-grpo agent.yaml --out runs/grpo --dry-run
+"""
+R_EXAMPLES = """\b
+Example:
+  reagent train reagent-r training/recipes/agent_smoke.yaml --out runs/r
+"""
+U_EXAMPLES = """\b
+Examples:
+  reagent train reagent-u training/recipes/agent_smoke.yaml --out runs/u
+  reagent train reagent-u agent.yaml --out runs/u --set judge.weight=0.2 --set rollout.group=4
+"""
+
+
+def agent_grpo(
+    config: ConfigArgument,
+    out: OutOption,
+    changes: SetOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train an agent on whether its answers are right (GRPO on the rule reward alone, the baseline).
+
+    Tasks are worked on with their real tools. `init` in CONFIG is the folder of an agent that agent-sft made.
+    """
+    _learn("agent-grpo", config, out, changes, dry_run=dry_run, as_json=as_json)
+
+
+def reagent_r(
+    config: ConfigArgument,
+    out: OutOption,
+    changes: SetOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train an agent on right answers and on the judge's score of its work: R = rule + lambda * score.
+
+    An attempt that the judge could not score is left out, and never counted as 0.
+    """
+    _learn("reagent-r", config, out, changes, dry_run=dry_run, as_json=as_json)
+
+
+def reagent_u(
+    config: ConfigArgument,
+    out: OutOption,
+    changes: SetOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train an agent on first attempts and on their revisions after the judge's critique, as one pool.
+
+    The agent that comes out works alone, without a judge.
+    """
+    _learn("reagent-u", config, out, changes, dry_run=dry_run, as_json=as_json)
+
+
+def _learn(recipe: str, config: Path, out: Path, changes: list[str] | None, *, dry_run: bool, as_json: bool) -> None:
+    needs_training()
+    from reagent_sdk.cli.terminal import to_stderr
+    from reagent_training.agent_rl.config import AgentConfig
+    from reagent_training.train.config import load_config
+
+    settings = load_config(config, AgentConfig, {"recipe": recipe, **changes_of(changes)})
+    quiet_libraries()
+    from reagent_training.agent_rl import recipe as learning
+    from reagent_training.train.start import check_start
+
+    if warning := check_start(settings):
+        to_stderr(warning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # what was just said
+        if dry_run:
+            from reagent_training.agent_rl.plan import plan_for_agent
+
+            tell_plan(plan_for_agent(settings, learning.prepare(settings)), as_json=as_json)
+            return
+        tell_report(learning.run(settings, out.expanduser()), out, as_json=as_json)

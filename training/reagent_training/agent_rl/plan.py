@@ -1,7 +1,7 @@
 """What a run of an agent will take, told before it starts: updates, tokens, memory and time, at most.
 
 A rollout counts as long as it may get (`max_tokens`). Each is read and written once to sample it, and gone through
-forth and back to learn from it; a revision is a rollout of its own. The judge's work is not counted: it may be anywhere.
+forth and back to learn from it; a revision is a rollout of its own. The judge's work is not counted.
 """
 
 from __future__ import annotations
@@ -34,8 +34,6 @@ def plan_for_agent(config: AgentConfig, ready: Prepared) -> Plan:
         parameters=shape.parameters,
         trained=shape.trained,
         memory_gb=round(shape.memory(longest, longest) / 1e9, 1),
-        hours=round(
-            rollouts * (sampling + learning) / (speed_of(device, config.dtype) * UTILISATION * world) / 3600, 2
-        ),
+        hours=round(rollouts * (sampling + learning) / speed / 3600, 2),
         device=device,
     )

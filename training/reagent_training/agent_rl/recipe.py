@@ -91,7 +91,8 @@ def run(config: AgentConfig, out: Path, judge: JudgeQueue | None = None) -> dict
     if config.judge and judge is None:
         judge = judge_queue(config.judge, seed=config.seed)
     with Sampler(config, ready, judge, Samples(out, config)) as sampler, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*'rollout_func'.*experimental", category=UserWarning)  # TRL is pinned
+        # it may change without notice, and that is why TRL is pinned
+        warnings.filterwarnings("ignore", message=".*'rollout_func'.*experimental", category=UserWarning)
         trainer = GRPOTrainer(
             model=ready.start.model,
             reward_funcs=[sampler.rewards],

@@ -13,6 +13,11 @@ def models_dir() -> Path:
     return (_override() or user_cache_path("reagent")) / "models"
 
 
+def benchmarks_dir() -> Path:
+    """Folder of benchmark files that came from the hub; may not exist yet."""
+    return (_override() or user_cache_path("reagent")) / "benchmarks"
+
+
 def runs_file() -> Path:
     """The default run log of the command line; may not exist yet."""
     return (_override() or user_data_path("reagent")) / "runs.jsonl"

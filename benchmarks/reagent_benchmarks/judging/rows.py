@@ -31,10 +31,11 @@ class Row:
     data: dict[str, Any]
     file: Path
     line: int
+    counted: str = "line"  # what the number counts: "row" in files without lines
 
     def wrong(self, problem: str) -> InvalidInput:
         """The error that says what is wrong with this row."""
-        return InvalidInput(f"{self.file}, line {self.line}: {problem}")
+        return InvalidInput(f"{self.file}, {self.counted} {self.line}: {problem}")
 
     def get(self, key: str, kind: type[T]) -> T:
         """A field of one type; an object or a list may also be given as its JSON text.

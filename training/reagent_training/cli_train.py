@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from reagent_training.scale.command import PLAN_EXAMPLES, plan
 from reagent_training.train.commands import agents, compare, recipes
 
 app = typer.Typer(help="Train judges and agents, and measure them.")
@@ -33,3 +34,4 @@ app.command("reagent-u", short_help="An agent learns from critiques as well.", e
     agents.reagent_u
 )
 app.command("compare", short_help="Judges side by side on held-out work.", epilog=compare.EXAMPLES)(compare.compare)
+app.command("plan", short_help="Agent training on many GPUs: memory, time, commands.", epilog=PLAN_EXAMPLES)(plan)

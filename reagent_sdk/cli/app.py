@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from reagent_sdk.cli import ask, calibrate, conversion, corpus, demo, doctor, judge, runs, score, weights
+from reagent_sdk.cli import ask, calibrate, conversion, corpus, demo, doctor, judge, runs, runs_export, score, weights
 from reagent_sdk.cli.plugins import PluginGroup
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ app.command("doctor", short_help="Check the installation and the judge.", epilog
 runs_app = typer.Typer(help="Look at the run log.")
 runs_app.command("list", short_help="The latest runs.", epilog=runs.LIST_EXAMPLES)(runs.list_runs)
 runs_app.command("show", short_help="One whole run.", epilog=runs.SHOW_EXAMPLES)(runs.show_run)
+runs_app.command("export", short_help="Training rows and traces.", epilog=runs_export.EXAMPLES)(runs_export.export)
 app.add_typer(runs_app, name="runs")
 
 models_app = typer.Typer(help="The weights on this machine.")

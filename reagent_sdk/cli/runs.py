@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -52,7 +53,7 @@ def list_runs(
         screen.print(_table(runs, screen.width))
     else:
         to_stderr(f"there are no runs in {record.path}; `reagent ask` or `reagent demo` adds some")
-    _report(damaged)
+    report_damage(damaged, len(damaged))
 
 
 def show_run(
@@ -73,6 +74,22 @@ def show_run(
     from reagent_sdk.cli.run_page import print_run
 
     print_run(console(), run, analysis=analysis)
+
+
+def report_damage(first: Sequence[DamagedRecord], count: int) -> None:
+    """Tells of lines of the log that could not be read.
+
+    Args:
+        first: the first of them.
+        count: how many there are.
+    """
+    if not count:
+        return
+    warn(f"{count} damaged {'record was' if count == 1 else 'records were'} skipped")
+    for one in first[:_DAMAGE_SHOWN]:
+        to_stderr(f"  line {one.line}: {'torn: ' if one.torn else ''}{one_line(one.reason)}")
+    if count > _DAMAGE_SHOWN:
+        to_stderr(f"  and {count - _DAMAGE_SHOWN} more")
 
 
 def summary(run: Run) -> dict[str, Any]:
@@ -131,16 +148,6 @@ def _table(runs: list[Run], width: int) -> Table:
         )
         table.add_row(*(Text(cell) for cell in cells))
     return table
-
-
-def _report(damaged: list[DamagedRecord]) -> None:
-    if not damaged:
-        return
-    warn(f"{len(damaged)} damaged {'record was' if len(damaged) == 1 else 'records were'} skipped")
-    for one in damaged[:_DAMAGE_SHOWN]:
-        to_stderr(f"  line {one.line}: {'torn: ' if one.torn else ''}{one_line(one.reason)}")
-    if len(damaged) > _DAMAGE_SHOWN:
-        to_stderr(f"  and {len(damaged) - _DAMAGE_SHOWN} more")
 
 
 def _without_analysis(run: Run) -> dict[str, Any]:

@@ -25,6 +25,7 @@ COMMANDS = (
     ("doctor",),
     ("runs", "list"),
     ("runs", "show"),
+    ("runs", "export"),
     ("models", "list"),
     ("models", "pull"),
     ("models", "remove"),

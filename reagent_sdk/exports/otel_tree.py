@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from reagent_sdk import telemetry
@@ -13,6 +14,7 @@ from reagent_sdk.run import Attempt, Run
 from reagent_sdk.verdict import Verdict
 
 _NANO = 1_000_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def tree_of(run: Run, *, texts: bool) -> list[PastSpan]:
@@ -113,7 +115,7 @@ def _texts(span: PastSpan, wanted: bool, given: str, said: str) -> None:
 
 def _lay_out(run: Run, root: PastSpan, stages: Sequence[tuple[PastSpan, list[PastSpan], float]]) -> None:
     """Gives the stages of a run their places in its time, one after the other, and their calls equal shares of them."""
-    begin = int(run.started_at.timestamp() * _NANO)
+    begin = (run.started_at - _EPOCH) // timedelta(microseconds=1) * 1_000
     whole = int(run.seconds * _NANO)
     root.times = (begin, begin + whole)
     told = sum(seconds for _, _, seconds in stages)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -13,6 +15,10 @@ from typing import Any
 
 import httpx
 import pytest
+
+from reagent_sdk import CritiqueLoop, Policy, RunLog, Task
+from reagent_sdk.exports import ExportSettings, Format, export_runs
+from reagent_sdk.testing import ScriptedAgent, ScriptedJudge
 
 PYTHON = Path(
     os.environ.get("REAGENT_PHOENIX_PYTHON")
@@ -99,3 +105,40 @@ def test_a_run_opens_as_a_trace_with_its_evaluations(phoenix: str) -> None:
     assert [one["name"] for one in events] == ["gen_ai.evaluation.result"] * 2
     assert [one["attributes"]["gen_ai.evaluation.score.value"] for one in events] == [0.2, 0.9]
     assert "crate" not in str(spans)
+
+
+def _trace(url: str, run: str, count: int) -> list[dict[str, Any]]:
+    """The spans of one run's trace."""
+    end, found = time.monotonic() + 60, []
+    while len(found) < count and time.monotonic() < end:
+        spans = _spans(url, 1)
+        ids = {one["context"]["trace_id"] for one in spans if one["attributes"].get("reagent.run.id") == run}
+        found = [one for one in spans if one["context"]["trace_id"] in ids]
+    return found
+
+
+@pytest.mark.timeout(420)
+def test_an_exported_log_opens_as_the_page_says(phoenix: str, tmp_path: Path) -> None:
+    log = RunLog(tmp_path / "runs.jsonl")
+    call = {"id": "1", "type": "function", "function": {"name": "weigh", "arguments": '{"item": "crate"}'}}
+    work = [
+        {"role": "assistant", "content": "I weigh it.", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "1", "content": "7"},
+        {"role": "assistant", "content": "7 kg"},
+    ]
+    agent, judge = ScriptedAgent([work]), ScriptedJudge([(0.9, "Good.")])
+    run = asyncio.run(CritiqueLoop(Task(question="?"), agent, judge, policy=Policy(rounds=0), log=log).run())
+    with (tmp_path / "traces.jsonl").open("wb") as out:
+        export_runs(log.scan(), out, ExportSettings(format=Format.OTEL))
+    page = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
+    (sending,) = (code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "as_protobuf" in code)
+    program = sending.replace("http://127.0.0.1:6006", phoenix)
+    assert program != sending
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, env={**os.environ, "NO_PROXY": "*"})
+    spans = _trace(phoenix, run.id, 6)
+    assert sorted(one["span_kind"] for one in spans) == ["AGENT", "CHAIN", "EVALUATOR", "LLM", "LLM", "TOOL"]
+    named = {one["span_kind"]: one["attributes"] for one in spans}
+    assert (named["TOOL"]["input.value"], named["TOOL"]["output.value"]) == ('{"item": "crate"}', "7")
+    assert named["AGENT"]["output.value"] == "7 kg"
+    (event,) = next(one["events"] for one in spans if one["span_kind"] == "EVALUATOR")
+    assert event["attributes"]["gen_ai.evaluation.explanation"] == "Good."

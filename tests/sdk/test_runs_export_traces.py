@@ -23,9 +23,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from run_logs import QUESTION, scripted, weighing
 from typer.testing import CliRunner
 
-from reagent_sdk import Attempt, Run, StopReason, Task, Trajectory, Verdict, VerdictStatus
+from reagent_sdk import Attempt, InvalidInput, Run, StopReason, Task, Trajectory, Verdict, VerdictStatus
 from reagent_sdk.cli import app
 from reagent_sdk.exports import ExportSettings, Format, LeftOut, converter
+from reagent_sdk.exports.otel import as_protobuf
 from reagent_sdk.messages import from_openai
 from reagent_sdk.run import RunStatus
 from reagent_sdk.telemetry import CONTENT_VARIABLE, EVENT
@@ -186,7 +187,7 @@ def test_a_trace_has_the_same_ids_each_time_and_its_spans_lie_within_one_another
     by_id = {one.span_id: one for one in spans}
     assert (len(by_id), len({one.trace_id for one in spans})) == (len(spans), 1)
     root = spans[0]
-    assert root.start_time_unix_nano == int(run.started_at.timestamp() * 1e9)
+    assert root.start_time_unix_nano == int(run.started_at.timestamp()) * 10**9 + run.started_at.microsecond * 1000
     for one in spans[1:]:
         around = by_id[one.parent_span_id]
         assert around.start_time_unix_nano <= one.start_time_unix_nano
@@ -194,8 +195,16 @@ def test_a_trace_has_the_same_ids_each_time_and_its_spans_lie_within_one_another
         assert attributes(one)["reagent.times"] == "estimated"
     other = spans_of(row(weighing(log), Format.OTEL))
     assert not {one.span_id for one in other} & set(by_id)
-    ids = {span["spanId"] for span in first["resourceSpans"][0]["scopeSpans"][0]["spans"]}
-    assert len(ids) == len(spans)
+
+
+def test_a_line_can_be_sent_to_servers_that_take_protobuf_only(log: Path) -> None:
+    line = json.dumps(row(weighing(log), Format.OTEL))
+    assert list(ExportTraceServiceRequest.FromString(as_protobuf(line)).resource_spans[0].scope_spans[0].spans) == (
+        spans_of(json.loads(line))
+    )
+    for wrong in ("", "{}", "[]", '{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "xyz"}]}]}]}'):
+        with pytest.raises(InvalidInput, match="not a line of"):
+            as_protobuf(wrong)
 
 
 def test_a_failed_verdict_is_an_error_and_texts_can_stay_out(log: Path) -> None:

@@ -42,6 +42,7 @@ class Lockstep(Generic[Asked, Reply]):
         try:
             return list(await asyncio.gather(*tasks))
         finally:
+            self._waiting = []  # whoever still waits is cancelled, and needs no answer
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -55,11 +56,10 @@ class Lockstep(Generic[Asked, Reply]):
 
     async def _one(self, place: int, job: Callable[[], Awaitable[Result]]) -> Result:
         _place.set(place)
-        try:
-            return await job()
-        finally:
-            self._running -= 1
-            self._answer_if_all_wait()
+        result = await job()  # one that fails ends them all, and nobody is answered any more
+        self._running -= 1
+        self._answer_if_all_wait()
+        return result
 
     def _answer_if_all_wait(self) -> None:
         if not self._waiting or len(self._waiting) < self._running:

@@ -93,6 +93,10 @@ class JudgeQueue:
         self._remember(keys, new)
         return verdicts
 
+    async def aclose(self) -> None:
+        """Closes the judge."""
+        await self._judge.aclose()
+
     async def _heard(self, unknown: Mapping[str, Piece]) -> dict[str, Verdict]:
         """Verdicts by key; those of a judge that is unavailable are asked for again while there is patience."""
         deadline, pause = time.monotonic() + self._wait_seconds, _FIRST_WAIT

@@ -40,6 +40,9 @@ class Generator(Protocol):
 class TrlGenerator:
     """Samples with the model that a TRL trainer trains: in its own process, or through vLLM where it is set up so.
 
+    Where processes share one sampler (a server, or weights in pieces), all of them must take part in every batch, and
+    their conversations have different numbers of turns: see :meth:`finish`.
+
     Args:
         trainer: a `GRPOTrainer`; limit and temperature are those of its settings.
         end: the end token.
@@ -48,19 +51,44 @@ class TrlGenerator:
     def __init__(self, trainer: Any, end: int) -> None:
         self._trainer = trainer
         self._end = end
+        self._ends = {end, *trainer.eos_token_ids}
+        self._shared = _shares_sampler(trainer)
 
     def __call__(self, prompts: Sequence[Sequence[int]]) -> list[Generated]:
-        """One reply for each prompt, in order.
+        """One reply for each prompt, in order."""
+        if self._shared:
+            _any_asks(True)
+        return self._sampled([list(prompt) for prompt in prompts])
 
-        All prompts count as different: vLLM's server mode would drop what it takes for copies otherwise.
-        """
-        listed = [list(prompt) for prompt in prompts]
-        ids, logprobs = self._trainer._generate_single_turn(listed, None, {}, 1)
+    def finish(self) -> None:
+        """To be called when this process has nothing to ask any more: takes part until no other one has."""
+        while self._shared and _any_asks(False):
+            self._sampled([[self._end]])
+
+    def _sampled(self, prompts: list[list[int]]) -> list[Generated]:
+        # all prompts count as different: vLLM's server mode would drop what it takes for copies otherwise
+        ids, logprobs = self._trainer._generate_single_turn(prompts, None, {}, 1)
         scored = logprobs if logprobs is not None else [None] * len(ids)
         return [
-            Generated(list(reply), bool(reply) and reply[-1] == self._end, None if lp is None else list(lp))
+            Generated(list(reply), bool(reply) and reply[-1] in self._ends, None if lp is None else list(lp))
             for reply, lp in zip(ids, scored, strict=True)
         ]
+
+
+def _any_asks(asking: bool) -> bool:
+    """Whether any process has something to ask; all of them must call it."""
+    from accelerate.utils import gather_object
+
+    return any(gather_object([asking]))
+
+
+def _shares_sampler(trainer: Any) -> bool:
+    """Whether sampling a batch needs all processes."""
+    if trainer.accelerator.num_processes == 1:
+        return False
+    if trainer.use_vllm:
+        return bool(trainer.vllm_mode == "server" or trainer.vllm_tensor_parallel_size > 1)
+    return str(trainer.accelerator.distributed_type).rpartition(".")[2] in ("FSDP", "DEEPSPEED")
 
 
 class BatchGenerator:

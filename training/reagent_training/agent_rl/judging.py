@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from reagent_sdk.cli.options import check_spec
 from reagent_sdk.clients.base import Completion, MeteredCall, Sampling
 from reagent_sdk.errors import InvalidInput, ModelRejected
 from reagent_sdk.judges.model import ModelJudge
@@ -53,12 +54,15 @@ def judge_queue(source: JudgeSource, *, seed: int) -> JudgeQueue:
 
 
 def check_judge(source: JudgeSource) -> None:
-    """Looks at a judge of this machine before anything heavy starts.
+    """Looks at a judge before anything heavy starts; no weights are loaded, and nobody is asked.
 
     Raises:
-        InvalidInput: no folder, weights of another role, or an unknown prompt version.
+        InvalidInput: no such judge, weights of another role, or an unknown prompt version.
+        WeightsUnavailable: weights of this machine that are not there.
     """
     if not source.spec.startswith("hf:"):
+        check_spec(source.spec)
+        judge_for(source.spec)
         return
     folder = Path(source.spec.removeprefix("hf:")).expanduser()
     if not folder.is_dir():

@@ -31,7 +31,7 @@ class Tokens:
         own: for each of `ids`, 1 where the policy sampled it, else 0.
         logprobs: for each of `ids`, the sampler's natural log-probability, 0 for what is not the policy's own; None
             where trainer and sampler are the same model.
-        ended: whether the last reply came to its end token.
+        ended: whether the last reply came to an end token.
         turns: how many replies the policy wrote.
     """
 
@@ -118,7 +118,7 @@ class PolicyClient:
         new = messages[self._seen :]
         if not new or len(messages) < self._seen:
             raise ReagentError("a rollout's conversation only grows; the agent asked with a shorter one")
-        if not self.tokens.ended:  # the turn was cut off, and the next one must not begin inside it
+        if self.tokens.ids[-1:] != [self._dialogue.end]:  # cut off: the next turn must not begin inside this one
             self.tokens.put_in([self._dialogue.end])
         self.tokens.put_in(self._dialogue.between(new))
 

@@ -27,8 +27,9 @@ from reagent_training.agent_rl.tasks import TaskSet, read_tasks
 from reagent_training.agent_rl.update import REWARD, as_batch, figures, logged
 from reagent_training.train.batches import planned
 from reagent_training.train.grpo_settings import batch_size, generations, grpo_settings
-from reagent_training.train.running import finish, resume_from
-from reagent_training.train.start import Start, check_start, load_start
+from reagent_training.train.running import check_processes, finish, resume_from
+from reagent_training.train.start import Start, check_start, load_start, weights_of
+from reagent_training.train.weights import load_tokenizer, window_of
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ def prepare(config: AgentConfig) -> Prepared:
     """Everything up to the first update.
 
     Raises:
-        InvalidInput: settings that do not go together, weights of another role, no such judge, or no task that fits.
+        InvalidInput: settings that do not go together, weights of another role, no such judge, or no task that fits;
+            nothing heavy has been loaded then.
         WeightsUnavailable: weights are missing.
     """
     batch_size(config)
@@ -61,11 +63,13 @@ def prepare(config: AgentConfig) -> Prepared:
     tasks = read_tasks(config)
     if warning := check_start(config):
         warnings.warn(warning, RuntimeWarning, stacklevel=2)
-    start = load_start(config)
-    kept, left_out = _fitting(tasks, config, start.tokenizer)
+    source = weights_of(config)
+    if (window := window_of(source)) is not None and config.max_tokens > window:
+        raise InvalidInput(f"max_tokens {config.max_tokens} is more than the window of {source}, {window} tokens")
+    kept, left_out = _fitting(tasks, config, load_tokenizer(source))
     if not kept.questions:
         raise InvalidInput(f"no task can be trained on: {left_out}; raise max_tokens, or lower rollout.max_new_tokens")
-    return Prepared(kept, start, left_out, [warning] if warning else [])
+    return Prepared(kept, load_start(config), left_out, [warning] if warning else [])
 
 
 def run(config: AgentConfig, out: Path, judge: JudgeQueue | None = None) -> dict[str, Any]:
@@ -83,6 +87,7 @@ def run(config: AgentConfig, out: Path, judge: JudgeQueue | None = None) -> dict
         InvalidInput: bad tasks or settings, or `out` holds another run; nothing has been written then.
         WeightsUnavailable: weights are missing.
         JudgeDown: the judge failed for too long; the same command goes on from the last checkpoint.
+        RuntimeError: not as many processes work together as were started.
     """
     from trl import GRPOConfig, GRPOTrainer
 
@@ -105,6 +110,7 @@ def run(config: AgentConfig, out: Path, judge: JudgeQueue | None = None) -> dict
             peft_config=ready.start.new_adapter,
             rollout_func=sampler,
         )
+        check_processes(trainer)
         trainer.train(resume_from_checkpoint=checkpoint)
     if "ref" in getattr(trainer.model, "peft_config", {}):  # what beta measures from is no part of the agent
         trainer.model.delete_adapter("ref")
@@ -131,14 +137,16 @@ class Sampler:
         self._dialogue = Dialogue(ready.start.tokenizer)
         self._judge = judge
         self._loop = asyncio.Runner()
-        self._figures: dict[str, float] = {}
+        self._figures: dict[str, list[float]] = {}
         self.samples = samples
 
     def __enter__(self) -> Sampler:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._loop.close()
+        with self._loop:
+            if self._judge is not None:
+                self._loop.run(self._judge.aclose())
 
     def __call__(self, prompts: Sequence[str], trainer: Any) -> dict[str, Any]:
         """TRL's `rollout_func`. A prompt is the name of a task: what the policy reads is the agent's business."""
@@ -148,6 +156,7 @@ class Sampler:
         roller = _roller(self._config, generator, self._dialogue, self._tools_of)
         questions = [self._tasks[name] for name in prompts]
         rows = self._loop.run(sampled(questions, self._config, roller, self._judge))
+        generator.finish()
         self._figures = figures(rows)
         self.samples.keep(trainer.state.global_step, rows)
         return as_batch(

@@ -112,8 +112,10 @@ class Roller:
         try:
             work = await self._agent(asked, client).attempt(asked.question.task, asked.feedback)
             trajectory = work.trajectory
-        except (RolloutFull, AgentError):  # no room, or nothing said: the attempt ends without an answer
-            trajectory = _cut_off(client)
+        except RolloutFull:
+            trajectory = _unanswered(client, AgentStop.TRUNCATED)
+        except AgentError:  # it said nothing, even when asked for its answer
+            trajectory = _unanswered(client, AgentStop.STEP_LIMIT if client.tokens.ended else AgentStop.TRUNCATED)
         done = trajectory.model_copy(update={"messages": renumbered(trajectory.messages)})
         right = bool(done.answer.strip()) and asked.question.grade(done)
         return Rollout(client.tokens, done, right)
@@ -125,7 +127,6 @@ class Roller:
         return ToolAgent(client, self._tools_of(asked.question), self._settings)
 
 
-def _cut_off(client: PolicyClient) -> Trajectory:
+def _unanswered(client: PolicyClient, stop: AgentStop) -> Trajectory:
     """What there is of an attempt that came to no answer, in the words that the policy wrote."""
-    said = client.messages[client.opened_with :]
-    return Trajectory(messages=said, answer="", stop=AgentStop.TRUNCATED)
+    return Trajectory(messages=client.messages[client.opened_with :], answer="", stop=stop)

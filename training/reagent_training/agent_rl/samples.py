@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ class Samples:
         self._out = out
         self._config = config
         updates = config.optimiser.max_steps or 0
-        self._every = max(1, updates // max(1, config.samples)) if updates else 10
+        self._every = max(1, math.ceil(updates / max(1, config.samples))) if updates else 10
 
     def keep(self, update: int, rows: Sequence[Row]) -> None:
         """Keeps the first task of a batch, where it is this update's turn."""

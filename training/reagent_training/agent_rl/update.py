@@ -63,28 +63,30 @@ def _kept(rows: Sequence[Row], group: int, drop: bool, gather: Gather) -> list[b
     return [not dead[(first + place) // group] for place in range(len(rows))]
 
 
-def figures(rows: Sequence[Row]) -> dict[str, float]:
-    """What the log is told of an update: means over the rows that each figure speaks of."""
+def figures(rows: Sequence[Row]) -> dict[str, list[float]]:
+    """What the log is told of an update: for each figure, its values for the rows that it speaks of.
+
+    They are values and not means, so that the mean is right where processes have different numbers of them.
+    """
     made = [row for row in rows if row.rollout is not None]
     firsts = [row for row in made if row.stage == FIRST]
-    found = {"first/right": _mean([_right(row) for row in firsts]), "first/reward": _mean(_rewards(firsts))}
-    found["tool_calls"] = _mean([float(row.rollout.tool_calls) for row in made if row.rollout])
-    found["turns"] = _mean([float(row.rollout.tokens.turns) for row in made if row.rollout])
-    found["cut_off"] = _mean([float(row.rollout.truncated) for row in made if row.rollout])
+    found = {"first/right": [_right(row) for row in firsts], "first/reward": _rewards(firsts)}
+    found["tool_calls"] = [float(row.rollout.tool_calls) for row in made if row.rollout]
+    found["tokens"] = [float(sum(sum(row.rollout.tokens.own) for row in made if row.rollout))]
+    found["turns"] = [float(row.rollout.tokens.turns) for row in made if row.rollout]
+    found["cut_off"] = [float(row.rollout.truncated) for row in made if row.rollout]
     judged = [row for row in made if row.verdict is not None]
-    if judged:
-        found["judge/failed"] = _mean([float(row.score is None) for row in judged])
-        for name, right in (("judge/score_right", True), ("judge/score_wrong", False)):
-            found[name] = _mean([row.score for row in judged if row.score is not None and bool(_right(row)) is right])
+    found["judge/failed"] = [float(row.score is None) for row in judged]
+    for name, right in (("judge/score_right", True), ("judge/score_wrong", False)):
+        found[name] = [row.score for row in judged if row.score is not None and bool(_right(row)) is right]
     pairs = [pair for pair in zip(rows[::2], rows[1::2], strict=False) if _revised(pair)]
-    if pairs:
-        before, after = [_right(first) for first, _ in pairs], [_right(second) for _, second in pairs]
-        found["revised/right"] = _mean(after)
-        found["revised/reward"] = _mean(_rewards([second for _, second in pairs]))
-        found["revised/gain"] = _mean([b - a for a, b in zip(before, after, strict=True)])
-        found["revised/fixed"] = _mean([float(b > a) for a, b in zip(before, after, strict=True)])
-        found["revised/broken"] = _mean([float(b < a) for a, b in zip(before, after, strict=True)])
-    return {name: value for name, value in found.items() if value is not None}
+    before, after = [_right(first) for first, _ in pairs], [_right(second) for _, second in pairs]
+    found["revised/right"] = after
+    found["revised/reward"] = _rewards([second for _, second in pairs])
+    found["revised/gain"] = [b - a for a, b in zip(before, after, strict=True)]
+    found["revised/fixed"] = [float(b > a) for a, b in zip(before, after, strict=True)]
+    found["revised/broken"] = [float(b < a) for a, b in zip(before, after, strict=True)]
+    return found
 
 
 def _revised(pair: tuple[Row, Row]) -> bool:
@@ -100,12 +102,8 @@ def _rewards(rows: Sequence[Row]) -> list[float]:
     return [row.reward for row in rows if row.reward is not None]
 
 
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else float("nan")
-
-
-def logged(found: Mapping[str, float], log: Callable[[str, float], None]) -> None:
-    """Tells TRL's log the figures that there are; nothing is said of what an update had none of."""
-    for name, value in found.items():
-        if value == value:
+def logged(found: Mapping[str, Sequence[float]], log: Callable[[str, float], None]) -> None:
+    """Tells TRL's log all values, which it averages; nothing is said of what an update had none of."""
+    for name, values in found.items():
+        for value in values:
             log(f"agent/{name}", value)

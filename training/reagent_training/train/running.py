@@ -12,6 +12,7 @@ from typing import Any
 from reagent_sdk import models
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.models.manifest import Manifest, write_manifest
+from reagent_sdk.replacing import replacing
 from reagent_training.data.record import LabelledTrajectory
 from reagent_training.train.config import JudgeConfig, RunConfig
 from reagent_training.train.report import write_report
@@ -60,6 +61,20 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
+def check_processes(trainer: Any) -> None:
+    """Makes sure that all started processes train together: some launchers silently let each train alone.
+
+    Raises:
+        RuntimeError: they do not.
+    """
+    together = trainer.accelerator.num_processes
+    if together != world_size():
+        raise RuntimeError(
+            f"{world_size()} processes were started and {together} train together; start them with "
+            "`torchrun --nproc_per_node N -m reagent_training train ...`"
+        )
+
+
 def fingerprint(config: RunConfig) -> str:
     """A short name for settings that must not change when a run goes on."""
     fixed = config.model_dump(mode="json", exclude={"trackers", "keep_checkpoints"})
@@ -72,8 +87,6 @@ def resume_from(out: Path, config: RunConfig) -> str | None:
     Raises:
         InvalidInput: `out` holds a run of other settings.
     """
-    from transformers.trainer_utils import get_last_checkpoint
-
     plan = out / _PLAN
     plan.parent.mkdir(parents=True, exist_ok=True)
     mine = {"fingerprint": fingerprint(config), "settings": config.model_dump(mode="json")}
@@ -81,10 +94,22 @@ def resume_from(out: Path, config: RunConfig) -> str | None:
         if json.loads(plan.read_text(encoding="utf-8"))["fingerprint"] != mine["fingerprint"]:
             raise InvalidInput(f"{out} holds a run with other settings; name another folder, or delete it")
     elif rank() == 0:
-        plan.write_text(json.dumps(mine, indent=2) + "\n", encoding="utf-8")
-    folder = out / CHECKPOINTS
-    last: str | None = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    return last
+        with replacing(plan) as file:  # other processes look at it at the same time
+            file.write(json.dumps(mine, indent=2).encode() + b"\n")
+    return _last_whole(out / CHECKPOINTS)
+
+
+def _last_whole(folder: Path) -> str | None:
+    """The last checkpoint that was written to its end: its state comes last, so one that a kill cut off has none."""
+    found = [(int(one.name.rpartition("-")[2]), one) for one in folder.glob("checkpoint-*") if _is_whole(one)]
+    return str(max(found)[1]) if found else None
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        return isinstance(json.loads((checkpoint / "trainer_state.json").read_bytes()), dict)
+    except (OSError, ValueError):
+        return False
 
 
 def finish(

@@ -79,6 +79,12 @@ def _untrained(config: RewardedConfig, role: str, maker: str) -> str:
     return f"init is not set, and {config.base} is {why}; run `reagent train {maker}` first"
 
 
+def weights_of(config: RewardedConfig) -> str:
+    """Where tokenizer and settings of the start lie: full weights have their own, an adapter those of its base."""
+    folder = config.init.expanduser() if config.init else None
+    return config.base if folder is None or (folder / _ADAPTER).is_file() else str(folder)
+
+
 def load_start(config: RewardedConfig) -> Start:
     """Loads what :func:`check_start` looked at.
 
@@ -91,7 +97,7 @@ def load_start(config: RewardedConfig) -> Start:
         return Start(model, tokenizer, adapter_settings(config.lora, layers) if config.lora else None)
     folder = config.init.expanduser()
     if not (folder / _ADAPTER).is_file():
-        return Start(*load_base(config.model_copy(update={"base": str(folder)})), None)
+        return Start(*load_base(config.model_copy(update={"base": weights_of(config)})), None)
     from peft import PeftModel
 
     model, tokenizer = load_base(config)

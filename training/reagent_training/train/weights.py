@@ -36,21 +36,51 @@ def load_base(config: RunConfig) -> tuple[Any, Any]:
         WeightsUnavailable: the weights cannot be had, are not safetensors, or have no chat template.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
-    source = base_folder(config.base)
+    source, tokenizer = base_folder(config.base), load_tokenizer(config.base)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(
             source, trust_remote_code=False, use_safetensors=True, dtype=getattr(torch, config.dtype)
         )
     except (OSError, ValueError) as error:
         raise WeightsUnavailable(f"cannot load the base {config.base}: {' '.join(str(error).split())}") from error
+    return model, tokenizer
+
+
+def load_tokenizer(base: str) -> Any:
+    """The tokenizer of a base, with a token to pad with.
+
+    Raises:
+        WeightsUnavailable: it cannot be had, or has no chat template.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(base_folder(base), trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise WeightsUnavailable(f"cannot load the base {base}: {' '.join(str(error).split())}") from error
     if not tokenizer.chat_template:
-        raise WeightsUnavailable(f"the base {config.base} has no chat template; use its instruct variant")
+        raise WeightsUnavailable(f"the base {base} has no chat template; use its instruct variant")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return model, tokenizer
+    return tokenizer
+
+
+def window_of(base: str) -> int | None:
+    """Tokens that a base was made for; None where its settings do not say.
+
+    Raises:
+        WeightsUnavailable: its settings cannot be had.
+    """
+    from transformers import AutoConfig
+
+    try:
+        settings = AutoConfig.from_pretrained(base_folder(base), trust_remote_code=False).get_text_config()
+    except (OSError, ValueError) as error:
+        raise WeightsUnavailable(f"cannot load the base {base}: {' '.join(str(error).split())}") from error
+    window: int | None = getattr(settings, "max_position_embeddings", None)
+    return window
 
 
 def adapter_settings(lora: Lora, layers: int) -> Any:

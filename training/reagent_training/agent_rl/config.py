@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -50,22 +50,46 @@ class JudgeSource(Frozen):
     wait_seconds: float = Field(600.0, ge=0, description="how long one that is unavailable is waited for")
 
 
+class AgentObjective(Objective):
+    """Eq. 7 to 9: each group is scaled by its own deviation, each attempt counts the same, clipping is symmetric."""
+
+    loss: Literal["dapo", "grpo", "dr_grpo", "bnpo"] = Field("grpo", description="how token losses are averaged")
+    scale: Literal["batch", "group", "none"] = Field("group", description="what advantages are divided by")
+    epsilon_high: Positive = Field(0.2, description="higher than epsilon_low leaves room for rare tokens")
+
+
+class AgentOptimiser(Optimiser):
+    """How weights are moved."""
+
+    learning_rate: Positive = 5e-7
+    max_steps: int | None = Field(300, ge=1, description="updates; null: as many as the epochs take")
+    batch: int = Field(8, ge=1, description="rollouts a device works on at once; revisions count as rollouts")
+    accumulate: int = Field(1, ge=1, description="batches of each device that make an update")
+    schedule: Literal["linear", "cosine", "constant_with_warmup"] = "constant_with_warmup"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _epochs_count(cls, given: Any) -> Any:
+        """Whoever gives epochs means them, and not the paper's number of updates."""
+        if isinstance(given, dict) and "epochs" in given and "max_steps" not in given:
+            return {**given, "max_steps": None}
+        return given
+
+
 class AgentConfig(RewardedConfig):
     """`reagent train agent-grpo`, `reagent-r` and `reagent-u`."""
 
     recipe: Literal["agent-grpo", "reagent-r", "reagent-u"]
     tasks: tuple[Tasks, ...] = Field(min_length=1)
     rollout: AgentRollout = AgentRollout()
-    objective: Objective = Objective(loss="grpo", scale="group")
-    optimiser: Optimiser = Optimiser(
-        learning_rate=5e-7, max_steps=300, batch=8, accumulate=1, schedule="constant_with_warmup"
-    )
+    objective: AgentObjective = AgentObjective()
+    optimiser: AgentOptimiser = AgentOptimiser()
     judge: JudgeSource | None = None
     pool: Literal["both", "first", "revised"] = Field(
         "both", description="which attempts are learnt from, and compared with one another; the paper: both"
     )
     degenerate: Literal["keep", "drop"] = Field(
-        "keep", description="drop: groups of equal rewards, which move nothing, do not count in the loss's mean either"
+        "keep", description="drop: groups of equal rewards, which move nothing, do not count in the mean over tokens"
     )
     mask_truncated: bool = Field(False, description="rollouts that a limit cut off are not learnt from")
     samples: int = Field(24, ge=0, description="tasks whose rollouts are kept for the page of samples")
@@ -95,6 +119,11 @@ class AgentConfig(RewardedConfig):
             raise ValueError(f"{self.recipe} makes no revisions, so pool must be both")
         if self.revises and self.optimiser.batch % 2:
             raise ValueError("optimiser.batch must be even: first attempts and their revisions come in pairs")
+        if self.degenerate == "drop" and self.objective.loss not in ("dapo", "bnpo"):
+            raise ValueError(
+                f"degenerate: drop changes a mean over tokens, and objective.loss {self.objective.loss} takes none; "
+                "set objective.loss: dapo"
+            )
         if self.rollout.max_new_tokens >= self.max_tokens:
             raise ValueError("rollout.max_new_tokens must leave room for a prompt within max_tokens")
         return self

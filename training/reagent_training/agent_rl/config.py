@@ -35,6 +35,11 @@ class AgentRollout(Rollout):
     root: Path = Field(Path("."), description="the folder whose files tools may read")
     tool_seconds: Positive = Field(30.0, description="a tool call that takes longer is stopped, and the agent told")
     max_result_chars: int = Field(4_000, ge=200, description="longer tool results are cut in the middle")
+    remember_tools: bool = Field(
+        False,
+        description="a call that was made before on the same task, after the same calls, gets the result of then: "
+        "for tools whose results never change",
+    )
     instructions: str = INSTRUCTIONS
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from reagent_sdk.cli.toolset import NAMES, toolset
 from reagent_sdk.errors import InvalidInput
+from reagent_sdk.tools.define import as_tool
 from reagent_sdk.trajectory import AgentStop, Trajectory
 from reagent_training.agent_rl.config import AgentConfig, AgentRollout
+from reagent_training.agent_rl.remembered import Memory, RememberedTool
 from reagent_training.sampling.arms import NO_TOOLS, OWN_TOOLS
 from reagent_training.sampling.questions import Question, read_question_set
 
@@ -22,11 +24,12 @@ class TaskSet:
     Attributes:
         questions: in order; `Question.grade` is the rule reward.
         rollout: which tools they are worked on with.
-        sources: source -> rows, labels and licence, for the model card.
+        memory: results of tool calls, where they are kept.
     """
 
     questions: tuple[Question, ...]
     rollout: AgentRollout
+    memory: Memory = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def sources(self) -> dict[str, dict[str, Any]]:
@@ -43,6 +46,12 @@ class TaskSet:
 
     def tools_of(self, question: Question) -> Sequence[Any]:
         """The tools for one attempt at a task; made anew for each, because some hold state."""
+        tools = self._made(question)
+        if not self.rollout.remember_tools:
+            return tools
+        return [RememberedTool(as_tool(tool), self.memory, question.name) for tool in tools]
+
+    def _made(self, question: Question) -> Sequence[Any]:
         names = self.rollout.tools
         if names == NO_TOOLS:
             return ()

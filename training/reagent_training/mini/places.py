@@ -1,0 +1,63 @@
+"""Where the parts of a reproduction lie, and which of them are done: a run that was interrupted does only the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from reagent_sdk.models.manifest import FILE_NAME
+from reagent_training.train.running import CHECKPOINTS
+
+
+@dataclass(frozen=True)
+class Places:
+    """The folders of a run.
+
+    Attributes:
+        out: of the whole run.
+    """
+
+    out: Path
+
+    @property
+    def train(self) -> Path:
+        """Tasks to learn from, with labelled work on them."""
+        return self.out / "world" / "train"
+
+    @property
+    def test(self) -> Path:
+        """Held-out tasks."""
+        return self.out / "world" / "test"
+
+    @property
+    def base(self) -> Path:
+        """The compact base, where one is made."""
+        return self.out / "base"
+
+    @property
+    def agent(self) -> Path:
+        """The agent after SFT, from which all arms start."""
+        return self.out / "agent-sft"
+
+    @property
+    def judge(self) -> Path:
+        """The trained judge."""
+        return self.out / "judge"
+
+    def arm(self, arm: str, seed: int) -> Path:
+        """An arm's run."""
+        return self.out / "arms" / f"{arm}-{seed}"
+
+    def results(self, name: str) -> Path:
+        """Measured rows of one set of weights."""
+        return self.out / "results" / f"{name}.jsonl"
+
+
+def finished(folder: Path) -> bool:
+    """Whether a recipe has come to its end there."""
+    return (folder / FILE_NAME).is_file()
+
+
+def checkpoints(folder: Path) -> dict[int, Path]:
+    """The checkpoints of a run by update."""
+    return {int(one.name.partition("-")[2]): one for one in sorted((folder / CHECKPOINTS).glob("checkpoint-*"))}

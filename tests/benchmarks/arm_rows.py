@@ -19,7 +19,7 @@ def row(sample: str, arm: str, right: bool | None, **changes: object) -> ArmResu
     """A row without a run; `right` None is an agent that crashed."""
     outcome = Outcome.AGENT_FAILED if right is None else Outcome.RIGHT if right else Outcome.WRONG
     fields = {"benchmark": "toy", "sample": sample, "arm": arm, "outcome": outcome} | changes
-    if Outcome(fields["outcome"]).graded:
+    if Outcome(str(fields["outcome"])).graded:
         fields.setdefault("answer", "an answer")
     return ArmResult.model_validate(fields)
 

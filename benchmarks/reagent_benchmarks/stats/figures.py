@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from reagent_sdk.calibration.card import Estimate
 
 UNKNOWN = "-"
@@ -39,12 +41,12 @@ def count(value: float | None) -> str:
 
 
 def cost(value: float | None) -> str:
-    """Dollars, with enough digits to be more than zero."""
+    """Dollars, below one with two digits that are not leading zeros."""
     if value is None:
         return UNKNOWN
-    if value == 0 or abs(value) >= 0.01:
-        return f"${value:,.2f}" if value >= 0 else f"-${-value:,.2f}"
-    return f"${value:.2g}" if value > 0 else f"-${-value:.2g}"
+    size = abs(value)
+    digits = 1 - math.floor(math.log10(size)) if 0 < size < 1 else 2
+    return f"{'-' if value < 0 else ''}${size:,.{max(digits, 2)}f}"
 
 
 def _signed(value: float) -> str:

@@ -24,6 +24,9 @@ app.command("rrm-grpo", short_help="A judge learns from the reward of its replie
 app.command("critic-outcome", short_help="A critic learns from what comes of it.", epilog=recipes.CRITIC_EXAMPLES)(
     recipes.critic_outcome
 )
+app.command("agent-sft", short_help="An agent learns from work that came out right.", epilog=agents.SFT_EXAMPLES)(
+    agents.agent_sft
+)
 app.command("agent-grpo", short_help="An agent learns from right answers.", epilog=agents.GRPO_EXAMPLES)(
     agents.agent_grpo
 )

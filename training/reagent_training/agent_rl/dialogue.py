@@ -54,12 +54,18 @@ class Dialogue:
         said: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
         return said
 
-    def encode(self, messages: Sequence[Message]) -> tuple[list[int], list[int]]:
+    def encode(self, messages: Sequence[Message], start: int | None = None) -> tuple[list[int], list[int]]:
         """Ids of a whole conversation, and which of them are the assistant's own: 1 for its tokens, 0 for all others.
 
         The boundaries are those of a rollout, so that SFT teaches the very tokens that RL samples.
+
+        Args:
+            messages: the conversation.
+            start: how many messages were there before the assistant's first own turn, replies of an earlier attempt
+                among them; by default all up to the first reply.
         """
-        first = next((i for i, message in enumerate(messages) if message.role == "assistant"), len(messages))
+        replies = (place for place, message in enumerate(messages) if message.role == "assistant")
+        first = next(replies, len(messages)) if start is None else start
         ids = self.opening(messages[:first])
         own, waiting = [0] * len(ids), list[Message]()
         for place, message in enumerate(messages[first:]):

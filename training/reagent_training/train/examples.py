@@ -21,20 +21,29 @@ IGNORED = -100
 
 
 @dataclass(frozen=True)
-class Example:
+class Encoded:
     """One row as the model sees it.
 
     Attributes:
         row: id of the labelled trajectory.
-        input_ids: prompt and target.
-        labels: the target's tokens; IGNORED for the prompt and for the grade, which has a loss of its own.
-        grade_at: index in `input_ids` of the grade's digit; None without a grade.
-        score: target score in [0, 1].
+        input_ids: all of its tokens.
+        labels: the tokens that are learnt; IGNORED for all others.
     """
 
     row: str
     input_ids: list[int]
     labels: list[int]
+
+
+@dataclass(frozen=True)
+class Example(Encoded):
+    """A row for a judge: prompt and target. The labels leave out the grade, which has a loss of its own.
+
+    Attributes:
+        grade_at: index in `input_ids` of the grade's digit; None without a grade.
+        score: target score in [0, 1].
+    """
+
     grade_at: int | None
     score: float
 

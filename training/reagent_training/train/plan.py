@@ -15,7 +15,7 @@ from typing import Any
 
 from reagent_sdk.frozen import Frozen
 from reagent_training.train.config import RunConfig
-from reagent_training.train.examples import IGNORED, Example
+from reagent_training.train.examples import IGNORED, Encoded
 from reagent_training.train.running import world_size
 
 _ADAM_BYTES = 12
@@ -54,7 +54,7 @@ class Plan(Frozen):
     device: str
 
 
-def plan_for(config: RunConfig, examples: Sequence[Example], left_out: dict[str, int], model: Any) -> Plan:
+def plan_for(config: RunConfig, examples: Sequence[Encoded], left_out: dict[str, int], model: Any) -> Plan:
     """The plan of a supervised run.
 
     Args:

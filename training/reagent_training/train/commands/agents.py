@@ -18,6 +18,11 @@ from reagent_training.train.commands.shared import (
     tell_report,
 )
 
+SFT_EXAMPLES = """\b
+Examples:
+  reagent train agent-sft training/recipes/agent_sft_smoke.yaml --out runs/smoke
+  reagent train agent-sft agent.yaml --out runs/sft --set revision_share=0.3 --dry-run
+"""
 GRPO_EXAMPLES = """\b
 Examples:
   reagent train agent-grpo training/recipes/agent_smoke.yaml --out runs/grpo --set recipe=agent-grpo --set judge=null
@@ -32,6 +37,33 @@ Examples:
   reagent train reagent-u training/recipes/agent_smoke.yaml --out runs/u
   reagent train reagent-u agent.yaml --out runs/u --set judge.weight=0.2 --set rollout.group=4
 """
+
+
+def agent_sft(
+    config: ConfigArgument,
+    out: OutOption,
+    changes: SetOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Supervised training of an agent on work that came out right: its calls and answers, not the tools' results.
+
+    The folder that comes out is where agent-grpo, reagent-r and reagent-u begin: `init`.
+    """
+    needs_training()
+    from reagent_training.agent_rl import sft as recipe
+    from reagent_training.agent_rl.sft_config import AgentSftConfig
+    from reagent_training.train.config import load_config
+
+    settings = load_config(config, AgentSftConfig, changes_of(changes))
+    quiet_libraries()
+    if dry_run:
+        from reagent_training.train.plan import plan_for
+
+        ready = recipe.prepare(settings)
+        tell_plan(plan_for(settings, ready.train, ready.left_out, ready.model), as_json=as_json)
+        return
+    tell_report(recipe.run(settings, out.expanduser()), out, as_json=as_json)
 
 
 def agent_grpo(

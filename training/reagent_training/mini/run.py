@@ -73,17 +73,20 @@ def _arm(config: MiniConfig, places: Places, arm: str, seed: int, tell: Tell) ->
     if not finished(folder):
         tell(f"{arm}, seed {seed}")
         recipe.run(told, folder)
-    steps = settings.steps_of(config)
-    stops = {STEPS: steps}
-    if config.equal_tokens and arm != "reagent-u" and "reagent-u" in config.arms:
-        stops[TOKENS] = _same_tokens(folder, places.arm("reagent-u", seed), steps)
     found = []
-    for name, update in stops.items():
+    for label, update in stops_of(config, places, arm, seed).items():
         tell(f"measuring {arm}, seed {seed}, after {update} updates")
-        weights = settings.weights_at(folder, update)
-        label = f"{arm}, {name}" if len(stops) > 1 else arm
-        found += _measure(config, places, weights, label, seed)
+        found += _measure(config, places, settings.weights_at(folder, update), label, seed)
     return found
+
+
+def stops_of(config: MiniConfig, places: Places, arm: str, seed: int) -> dict[str, int]:
+    """The updates after which an arm is measured, by the name of the comparison."""
+    steps = settings.steps_of(config)
+    if arm == "reagent-u" or not config.equal_tokens or "reagent-u" not in config.arms:
+        return {arm: steps}
+    same = _same_tokens(places.arm(arm, seed), places.arm("reagent-u", seed), steps)
+    return {f"{arm}, {STEPS}": steps, f"{arm}, {TOKENS}": same}
 
 
 def _same_tokens(folder: Path, other: Path, steps: int) -> int:

@@ -14,7 +14,7 @@ from reagent_sdk.prompts import judge_prompt
 
 ALL_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 Positive = Annotated[float, Field(gt=0)]
-Config = TypeVar("Config", bound="RunConfig")
+Config = TypeVar("Config", bound=Frozen)
 
 
 class Source(Frozen):
@@ -96,11 +96,11 @@ class SftConfig(JudgeConfig):
 
 
 def load_config(path: str | Path, model: type[Config], changes: dict[str, Any] | None = None) -> Config:
-    """Reads a recipe's configuration.
+    """Reads a configuration.
 
     Args:
         path: a YAML file.
-        model: which recipe's.
+        model: which one's.
         changes: settings that win over the file's, by dotted name, such as {"optimiser.max_steps": 3}.
 
     Raises:

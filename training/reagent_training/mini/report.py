@@ -1,0 +1,96 @@
+"""What a reproduction leaves behind: the table, the plots, a page of held-out rollouts, and how the judge did."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
+
+from reagent_benchmarks.outcomes import ArmResult
+
+from reagent_training.mini.config import MiniConfig
+from reagent_training.mini.evaluate import ALWAYS
+from reagent_training.mini.places import Places
+from reagent_training.mini.run import SFT, STEPS, TOKENS, generated, stops_of
+from reagent_training.mini.table import Line, as_markdown, draw, lines
+
+TABLE, JSON, PLOT, PAGE = "table.md", "table.json", "table.png", "rollouts.html"
+
+
+class Reported(NamedTuple):
+    """The table as lines and as text."""
+
+    lines: list[Line]
+    markdown: str
+
+
+def report(config: MiniConfig, out: Path, results: Sequence[ArmResult]) -> Reported:
+    """Writes table.md, table.json, table.png and rollouts.html into the folder of a run."""
+    places = Places(out)
+    found = lines(results, _sampled(config, places))
+    text = f"{as_markdown(found)}\n{_judge_line(results)}\n"
+    (out / TABLE).write_text(text, encoding="utf-8")
+    told = [one.model_dump(mode="json") for one in found]
+    (out / JSON).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    draw(found, _curves(config, places), out / PLOT)
+    from reagent_benchmarks.page import write_page
+
+    kept = [row for row in results if row.run is not None]
+    facts = {"base": config.base, "tasks": config.world.test, "seeds": str(list(config.seeds))}
+    write_page(kept, out / PAGE, title=f"{config.name}: held-out rollouts of seed 0", facts=facts)
+    return Reported(found, text)
+
+
+def _sampled(config: MiniConfig, places: Places) -> dict[str, float]:
+    """Arm -> tokens that its training sampled, mean over seeds."""
+    totals: dict[str, list[float]] = defaultdict(list)
+    for arm in config.arms:
+        for seed in config.seeds:
+            stops = stops_of(config, places, arm, seed)
+            tokens = generated(places.arm(arm, seed))
+            for label, update in stops.items():
+                totals[label].append(tokens[update])
+    return {label: fmean(values) for label, values in totals.items()}
+
+
+def _curves(config: MiniConfig, places: Places) -> Mapping[str, list[tuple[int, float]]]:
+    """Arm -> (update, share of right first attempts), mean over seeds and running over five updates."""
+    found = {}
+    for arm in config.arms:
+        runs = [_log(places.arm(arm, seed), "agent/first/right") for seed in config.seeds]
+        steps = sorted(set.intersection(*(set(run) for run in runs)))
+        means = [fmean(run[step] for run in runs) for step in steps]
+        found[arm] = [(step, fmean(means[max(0, at - 4) : at + 1])) for at, step in enumerate(steps)]
+    return found
+
+
+def _log(folder: Path, name: str) -> dict[int, float]:
+    log = json.loads((folder / "report.json").read_text(encoding="utf-8"))["log"]
+    return {int(entry["step"]): float(entry[name]) for entry in log if name in entry}
+
+
+def _judge_line(results: Sequence[ArmResult]) -> str:
+    """How well the judge's scores of the first attempts tell right from wrong, beside the constant."""
+    import numpy as np
+
+    from reagent_sdk.calibration.metrics import auroc
+
+    heard = [
+        row for row in results if row.arm == f"{SFT}{ALWAYS}" and row.run and row.run.attempts[0].score is not None
+    ]
+    scores = [row.run.attempts[0].score for row in heard if row.run]
+    right = [float(row.first == "right") for row in heard]
+    failed = sum(row.judge_failed for row in judged)
+    if len(set(right)) < 2:
+        return f"The judge: {len(heard)} first attempts, all right or all wrong; {failed} runs without a score."
+    area = auroc(np.array(right), np.array(scores, dtype=float))
+    return (
+        f"The judge on {len(heard)} first attempts of seed 0: AUROC {area:.3f} (a constant has 0.5), "
+        f"{fmean(right):.3f} of them right; {failed} of all runs without a score."
+    )
+
+
+__all__ = ["JSON", "PAGE", "PLOT", "STEPS", "TABLE", "TOKENS", "Reported", "report"]

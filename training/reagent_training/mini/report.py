@@ -78,9 +78,8 @@ def _judge_line(results: Sequence[ArmResult]) -> str:
 
     from reagent_sdk.calibration.metrics import auroc
 
-    heard = [
-        row for row in results if row.arm == f"{SFT}{ALWAYS}" and row.run and row.run.attempts[0].score is not None
-    ]
+    judged = [row for row in results if row.arm == f"{SFT}{ALWAYS}"]
+    heard = [row for row in judged if row.run and row.run.attempts[0].score is not None]
     scores = [row.run.attempts[0].score for row in heard if row.run]
     right = [float(row.first == "right") for row in heard]
     failed = sum(row.judge_failed for row in judged)

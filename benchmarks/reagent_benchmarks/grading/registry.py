@@ -17,6 +17,7 @@ _MADE_BY: Final = {
     "yes_no": "choice:YesNoGrader",
     "numeric": "numeric:NumericGrader",
     "code": "code:CodeGrader",
+    "calls": "calls:CallsGrader",
     "llm": "llm:LLMGrader",
 }
 

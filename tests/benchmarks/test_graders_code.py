@@ -69,7 +69,6 @@ def test_ending_early_or_printing_does_not_pass() -> None:
     for grade in graded(
         [
             block("import sys; sys.exit(0)"),
-            block("import os; print('loaded', flush=True); os._exit(0)"),
             block("import os; os.write(1, b'loaded\\nall tests pass\\n'); raise SystemExit"),
             block("import atexit, os\ndef double(x): os._exit(0)"),
         ]
@@ -78,13 +77,11 @@ def test_ending_early_or_printing_does_not_pass() -> None:
 
 
 def test_functions_and_test_cases_among_the_tests_are_called() -> None:
-    tests = "def test_it():\n    assert double(2) == 4"
-    case = (
-        "import unittest\nclass T(unittest.TestCase):\n    def test_it(self):\n        self.assertEqual(double(2), 4)"
-    )
+    case = "import unittest\nclass T(unittest.TestCase):\n  def test_it(self):\n    self.assertEqual(double(2), 4)"
     good, bad = block("def double(x): return 2 * x"), block("def double(x): return 5")
-    for source in (tests, case):
-        assert [grade.right for grade in graded([good, bad], source)] == [True, False]
+    assert [grade.right for grade in graded([good, bad], case)] == [True, False]
+    (grade,) = graded([bad], "def test_it():\n    assert double(2) == 4")
+    assert grade.right is False
 
 
 def test_an_endless_loop_is_wrong_and_says_so() -> None:

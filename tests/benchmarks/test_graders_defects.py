@@ -21,7 +21,7 @@ from reagent_sdk.testing import ChatServer, Fault, Reply
 
 @pytest.fixture(scope="module")
 def maths() -> Iterator[MathsGrader]:
-    made = MathsGrader(wall=100)
+    made = MathsGrader(seconds=1, wall=100)
     yield made
     made.close()
 
@@ -77,7 +77,8 @@ def test_defect_gold_zero_counted_as_no_ground_truth(rule: RuleGrader, gold: str
 
 @pytest.mark.parametrize(
     "label",
-    ["no (yes only if the year is meant)", "yes and no", "yes? no", "not yes", "Yes, but", "1", "right", '{"right": "yes"}',
+    ["no (yes only if the year is meant)", "yes and no", "yes? no", "not yes", "Yes, but", "1", "right",
+     '{"right": "yes"}',
      '{"right": 1}', '{"right": false} {"right": true}', '{"right": false, "right": true}', '[{"right": true}]',
      'the label is {"right": true}', '{"right": true, "score": 1}', '{"right": null}', ""],
 )  # fmt: skip

@@ -16,7 +16,7 @@ import anyio.to_thread
 from reagent_benchmarks.grading.base import Grade, RuleGrader
 from reagent_benchmarks.grading.final import bare, plain
 from reagent_benchmarks.grading.maths_process import MathsProcess
-from reagent_benchmarks.grading.quantities import number, quantity
+from reagent_benchmarks.grading.quantities import quantity
 from reagent_benchmarks.grading.text import same_text
 from reagent_sdk.errors import InvalidInput, MissingExtra
 
@@ -129,7 +129,7 @@ def _settled(told: str, gold: str) -> bool:
     given, wanted = quantity(told), quantity(gold)
     if given is not None and wanted is not None:
         return True
-    to_do = _TO_DO if wanted is not None and number(gold) is not None else _LEFT_TO_DO
+    to_do = _TO_DO if wanted is not None else _LEFT_TO_DO
     conclusion = _POWER_OF_TEN.sub("", plain(told).rpartition("=")[2])
     return len(to_do.findall(conclusion)) > len(to_do.findall(_POWER_OF_TEN.sub("", gold)))
 

@@ -25,7 +25,7 @@ def main(memory_mb: int) -> None:
     _limit_memory(memory_mb)
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
         os.dup2(2, 1)  # libraries print; what they print must not end up in the answer
-        verify(_read("x^2 + 2x + 1"), _read("(x + 1)^2"), timeout_seconds=None)  # what is slow at first use only
+        _read("x")  # what is slow at the first use only
         _say(out, {"ready": True})
         for line in sys.stdin:
             request = json.loads(line)

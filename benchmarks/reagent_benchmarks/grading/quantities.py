@@ -114,26 +114,12 @@ def quantity(text: str) -> Quantity | None:
     return first if worths <= {first.value} and len({one.unit for one in read if one and one.unit}) < 2 else None
 
 
-def number(text: str) -> Fraction | None:
-    """The value of a text that is a number and nothing else, its sign, currency and percent sign apart.
-
-    "50%" is 50 here: who compares percentages asks `quantity`.
-    """
-    text = _tidy(text).rstrip(".")
-    found = _NUMBER.fullmatch(text)
-    return _value(found) if found and not found["currency"] else None
-
-
 def _tidy(text: str) -> str:
+    """One spelling for the signs of LaTeX and their Unicode twins."""
     text = _FRACTION.sub(lambda one: f" {one[1] or one[3]}/{one[2] or one[4]}", plain(text))
-    text = re.sub(r"\\(?:times|cdot)(?![a-z])", "\u00d7", text).replace("\u00ba", "\u00b0")
-    text = (
-        re.sub(r"\\[,!;: ]|\{(?=,\})|(?<=\{,)\}", "", text.replace("{,}", ","))
-        .replace("\\left", "")
-        .replace("\\right", "")
-    )
-    text = text.replace("\\%", "%").replace("\u2212", "-").replace("\\circ", "\u00b0").replace("^\u00b0", "\u00b0")
-    return " ".join(re.sub(r"\^\{\u00b0\}", "\u00b0", text).strip().split(" ")).strip()
+    text = re.sub(r"\\(?:times|cdot)(?![a-z])", "\u00d7", text.replace("{,}", ","))
+    text = re.sub(r"\^?(?:\\circ|\{\\circ\}|\u00b0|\u00ba)(?![a-z])", "\u00b0", text)
+    return re.sub(r"\\(?:[,!;:]|(?:left|right)(?![a-z]))", "", text).replace("\u2212", "-").strip()
 
 
 def _in_words(text: str) -> Quantity | None:

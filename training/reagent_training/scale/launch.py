@@ -68,7 +68,7 @@ def training_command(cluster: Cluster, layout: Layout, *, recipe: str, config: s
     rank = ""
     if machines(cluster, layout) > 1:
         words += ["--rdzv_backend", "c10d", "--main_process_ip", TRAIN_HOST]
-        words += ["--main_process_port", str(_MEETING_PORT)]
+        words += ["--main_process_port", str(_MEETING_PORT), "--max_restarts", "3"]
         rank = "--machine_rank $RANK "
     recipe_words = ["-m", "reagent_training", "train", recipe, config, "--out", out]
     for name, value in settings(cluster, layout).items():

@@ -18,7 +18,8 @@ What a layer keeps for the backward pass, for each token, as transformers comput
     A = 2 (4 + 2 e) h + 4 e f + 2 e (a + k) d + 4 a + 8
         + (4 + e) (a + k) d + 4 (a + k)        with norms of query and key
         + 2 e (a - k) d + e s                  where rows are padded: repeated keys and values, and a mask
-        + e r (targets) - 2 e h                under LoRA: frozen norms keep nothing, each adapter its inner result
+        + e r (targets) - 2 e h                under LoRA: frozen norms keep less (those of query and key e (a + k) d),
+                                               each adapter its inner result
         + 3 e h + e a d                        where adapters are in float32 and the rest is not: copies of their inputs
 
 Checkpointing keeps e h for each token and layer, and A for the one layer that is computed anew. Padded rows also have
@@ -124,7 +125,8 @@ def layer_activations(model: Architecture, how: Training) -> float:
     if how.padded:
         kept += 2 * e * (model.queries - model.keys) + e * how.longest
     if how.lora is not None:
-        kept += e * (how.lora.rank * len(how.lora.targets) - 2 * h)
+        norms = 2 * h + (model.queries + model.keys) * model.qk_norm
+        kept += e * (how.lora.rank * len(how.lora.targets) - norms)
         kept += e * (3 * h + model.queries) if e == 2 and how.sharding != "zero3" else 0
     return float(kept)
 

@@ -145,7 +145,10 @@ class JudgeQueue:
 
 
 def key_of(task: Task, trajectory: Trajectory) -> str:
-    """Names what is judged by its content."""
-    content = [task.model_dump(mode="json", exclude={"id", "metadata"}), trajectory.model_dump(mode="json")]
+    """Names what is judged by its content; what the work took is none of it, and differs each time."""
+    content = [
+        task.model_dump(mode="json", exclude={"id", "metadata"}),
+        trajectory.model_dump(mode="json", exclude={"usage"}),
+    ]
     text = json.dumps([content, task.metadata], sort_keys=True, default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -32,6 +32,7 @@ class _Walk:
     def __init__(self) -> None:
         self.masked = False
         self._in_text = False
+        self._redacted: dict[str, str] = {}  # a revision repeats what the draft found
 
     def value(self, given: Any, key: str = "") -> Any:
         """The cleaned data.
@@ -54,9 +55,14 @@ class _Walk:
 
     def _text(self, text: str, key: str = "") -> str:
         # A password looks like any word; what it is called tells it.
-        shown = MASK if key and text and _names_a_key(key) else redact(text)
+        shown = MASK if key and text and _names_a_key(key) else self._redact(text)
         self.masked |= shown != text
         return _SURROGATE.sub("\ufffd", shown)
+
+    def _redact(self, text: str) -> str:
+        if text not in self._redacted:
+            self._redacted[text] = redact(text)
+        return self._redacted[text]
 
     def _arguments(self, text: str) -> str:
         """The arguments of a tool call, which stay the text that the model wrote unless something was masked."""

@@ -55,7 +55,7 @@ def as_protobuf(line: str | bytes) -> bytes:
         MissingExtra: OpenTelemetry's encoder is not installed.
     """
     require_encoder()
-    from google.protobuf.json_format import ParseDict, ParseError  # type: ignore[import-untyped]
+    from google.protobuf.json_format import ParseDict, ParseError
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
     try:

@@ -509,6 +509,7 @@ def test_bad_wishes_are_one_line(tmp_path: Path) -> None:
     assert "name one of 135m" in commands.refused("--model", "9b")
     assert "there are h100" in commands.refused("--gpu", "b300")
     assert "there is no nowhere.yaml" in commands.refused("--recipe", "nowhere.yaml")
+    assert "must be even" in commands.refused("--batch", 1)
     assert "leaves no room" in commands.refused("--prompt-tokens", 20_000)
     assert "--judge-model none" in commands.refused("--gpus", 1)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "mamba"}))

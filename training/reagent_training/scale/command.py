@@ -79,6 +79,9 @@ def plan(  # noqa: PLR0913 - one parameter an option
     longest = max_tokens or told.max_tokens or 16_384
     if prompt_tokens >= longest:
         raise InvalidInput(f"--prompt-tokens {prompt_tokens} leaves no room for a rollout in --max-tokens {longest}")
+    rows = batch or told.batch or attempts
+    if rows % attempts:
+        raise InvalidInput(f"--batch {rows} must be even: attempts and their revisions are learnt from in pairs")
     adapter = Lora(rank=lora_rank) if lora_rank else told.lora
     cluster = Cluster(
         model=shape,
@@ -86,9 +89,7 @@ def plan(  # noqa: PLR0913 - one parameter an option
         device=device_named(gpu, memory_gb=gpu_memory),
         gpus=gpus,
         nodes=nodes,
-        how=Training(
-            sharding=sharding, lora=adapter, checkpointing=checkpointing, batch=batch or told.batch or attempts
-        ),
+        how=Training(sharding=sharding, lora=adapter, checkpointing=checkpointing, batch=rows),
         work=Workload(
             prompts=prompts,
             group=group or told.group or 8,

@@ -162,7 +162,10 @@ def _changes(cluster: Cluster, wish: Wish) -> Iterator[str]:
             _with(cluster, how=how.model_copy(update={"checkpointing": True})),
         ),
         ("train an adapter (--lora-rank 32)", _with(cluster, how=how.model_copy(update={"lora": Lora(rank=32)}))),
-        ("one row at a time (--batch 1)", _with(cluster, how=how.model_copy(update={"batch": 1}))),
+        (
+            f"fewer rows at a time (--batch {work.attempts})",
+            _with(cluster, how=how.model_copy(update={"batch": work.attempts})),
+        ),
         (
             "trim the padding of each batch (--no-padding)",
             _with(cluster, work=work.model_copy(update={"padded": False})),

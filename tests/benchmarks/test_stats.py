@@ -362,6 +362,12 @@ def test_the_table_has_a_row_for_each_arm_with_its_figures() -> None:
     assert all(len(line) <= 80 for line in text.splitlines())
     assert "…" not in text
     assert "$0.00040" in text
+    assert "critique: one more right answer takes" in text
+    often = [again for one in rows for again in (one, one.model_copy(update={"epoch": 2, "tokens": 12_345_678}))]
+    wide = shown(often, 80)
+    assert all(f"{one.tokens:,.0f}" in wide for one in only(often).arms)
+    assert "…" not in wide
+    assert "@2: " in wide
     critique = arm(only(rows), "critique")
     assert f"{critique.accuracy.value:.1%}" in text
     for name in ("bare", "critique", "gated"):

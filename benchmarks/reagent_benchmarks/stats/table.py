@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from reagent_benchmarks.outcomes import ArmResult
-from reagent_benchmarks.stats.comparison import Comparison
 from reagent_benchmarks.stats.figures import cost, count, points, probability, share
 from reagent_benchmarks.stats.rows import BARE
 from reagent_benchmarks.stats.summary import ArmSummary, Summary, summarise
@@ -19,8 +18,7 @@ from reagent_sdk.cli.terminal import console as plain_console
 
 NOTE = (
     "intervals: 95%, bootstrap over questions; difference in points; p: McNemar's exact test; no score: the judge "
-    "failed; no grade: rows that are in no accuracy; calls and so on: a question; per extra answer: what one more "
-    "right answer costs"
+    "failed; no grade: rows that are in no accuracy; calls, tokens, cost, seconds: a question"
 )
 
 
@@ -38,7 +36,7 @@ def print_summary(
 def show(summaries: Iterable[Summary], console: Console) -> None:
     """Prints what `summarise` found."""
     for one in summaries:
-        console.print(Group(_table(one), *(Text(clean(line), style="yellow") for line in one.warnings)))
+        console.print(Group(_table(one), *_prices(one), *(Text(clean(line), style="yellow") for line in one.warnings)))
     console.print(Text(NOTE, style="dim"))
 
 
@@ -48,7 +46,7 @@ def _table(summary: Summary) -> Table:
     table.add_column("arm", overflow="fold", min_width=8)
     against = f"against\n{one_line(summary.bare, 12)}"
     spent = "calls\ntokens\ncost\nseconds"
-    for name in ("n", "right", against, "fixed\nbroken", "p", "no score\nno grade", spent, "per\nextra\nanswer"):
+    for name in ("n", "right", against, "fixed\nbroken", "p", "no score\nno grade", spent):
         table.add_column(Text(name), justify="right", no_wrap=True)
     for arm in summary.arms:
         table.add_row(*map(Text, (clean(arm.arm), *_cells(arm))))
@@ -65,7 +63,6 @@ def _cells(arm: ArmSummary) -> list[str]:
         probability(against.p_value) if against else "",
         f"{arm.judge_failed}\n{arm.rows - arm.graded}",
         f"{arm.calls:.1f}\n{count(arm.tokens)}\n{cost(arm.cost_usd)}\n{arm.seconds:.1f} s",
-        _per_answer(against) if against else "",
     ]
 
 
@@ -73,5 +70,14 @@ def _pass(value: float | None) -> str:
     return "-" if value is None else f"{value:.1%}"
 
 
-def _per_answer(against: Comparison) -> str:
-    return f"\n{count(against.tokens_per_answer)}\n{cost(against.cost_per_answer)}"
+def _prices(summary: Summary) -> list[Text]:
+    """What one more right answer takes, a line for each arm that has any."""
+    lines = []
+    for arm in summary.arms:
+        against = arm.against
+        if against and against.tokens_per_answer is not None:
+            price = "" if against.cost_per_answer is None else f" ({cost(against.cost_per_answer)})"
+            lines.append(
+                f"{arm.arm}: one more right answer takes {count(against.tokens_per_answer)} more tokens{price}"
+            )
+    return [Text(clean(line)) for line in lines]

@@ -167,7 +167,7 @@ def _changes(cluster: Cluster, wish: Wish) -> Iterator[str]:
             _with(cluster, how=how.model_copy(update={"batch": work.attempts})),
         ),
         (
-            "trim the padding of each batch (--no-padding)",
+            "rows without padding, which TRL does not do by itself (--no-padding plans with it)",
             _with(cluster, work=work.model_copy(update={"padded": False})),
         ),
         (

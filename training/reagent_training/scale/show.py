@@ -43,8 +43,9 @@ def show(plan: ScalePlan, cluster: Cluster) -> None:
         screen.print(Text(f"  would fit: {change}"))
     if plan.problems and not plan.changes:
         screen.print(Text("  no single change mends it; a smaller model or several changes at once may"))
-    screen.print(Text("\nstart, in this order:", style="bold"))
-    for name, command in plan.commands.items():
+    if not plan.problems:
+        screen.print(Text("\nstart, in this order:", style="bold"))
+    for name, command in plan.commands.items() if not plan.problems else ():
         screen.print(Text(f"# {name}", style="dim"))
         screen.print(Text(clean(command)), soft_wrap=True)
     screen.print(Text("\nchecked by tests: " + "; ".join(plan.checked), style="dim"))

@@ -17,6 +17,8 @@ from reagent_sdk.calibration.metrics import brier, checked, ece
 
 LABEL = 22
 """Characters of an arm's name on a chart."""
+LINE = 15
+"""Height of a label in pixels."""
 
 
 @dataclass(frozen=True)
@@ -127,12 +129,13 @@ def _priced(arm: ArmSummary, spent: float, across: Axis, up: Axis) -> Mark:
 
 
 def _apart(marks: Sequence[Mark]) -> tuple[Mark, ...]:
-    """The marks with labels that lie at least a line apart."""
+    """The marks with labels that lie at least a line apart: the upper ones are pushed up, off the axis below."""
     placed: list[Mark] = []
-    for mark in sorted(marks, key=lambda one: one.label_y):
-        floor = placed[-1].label_y + 15 if placed else 0.0
-        placed.append(replace(mark, label_y=max(mark.label_y, floor)))
-    return tuple(placed)
+    for mark in sorted(marks, key=lambda one: -one.label_y):
+        ceiling = placed[-1].label_y - LINE if placed else mark.label_y
+        placed.append(replace(mark, label_y=min(mark.label_y, ceiling)))
+    above = max(0.0, LINE - placed[-1].label_y)
+    return tuple(replace(mark, label_y=mark.label_y + above) for mark in placed)
 
 
 def reliabilities(rows: Sequence[ArmResult], bare: str) -> tuple[Chart, ...]:

@@ -209,6 +209,11 @@ function step(one) {
   );
 }
 
+/** Whether a step says the answer and nothing else: the answer stands below anyway. */
+function onlyAnswers(each, answer) {
+  return each.role === "assistant" && !each.calls.length && isEmpty(each.reasoning) && plain(each.text) === plain(answer);
+}
+
 function verdictOf(verdict) {
   if (!verdict) return [make("p", "quiet", "not judged")];
   return [
@@ -231,7 +236,7 @@ function attempt(one, number) {
     head,
     titled("feedback that the agent got", one.feedback, "box"),
     carried,
-    ...one.steps.map(step),
+    ...one.steps.filter((each) => !onlyAnswers(each, one.answer)).map(step),
     one.leftOut ? make("p", "cut", `left out here: ${counted(one.leftOut, "message")}`) : null,
     one.stop === "completed" ? null : make("p", "quiet", `the agent stopped: ${words(one.stop)}`),
     titled("answer", one.answer, "box"),
@@ -240,7 +245,7 @@ function attempt(one, number) {
 }
 
 function factsOf(facts) {
-  const cost = facts.cost === null ? "unknown cost" : `$${facts.cost.toPrecision(2)}`;
+  const cost = facts.cost === null ? "unknown cost" : `$${facts.cost === 0 ? 0 : facts.cost.toPrecision(2)}`;
   return [
     counted(facts.attempts, "attempt"),
     counted(facts.calls, "call"),

@@ -12,7 +12,8 @@ from typing import Any
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.messages import Message, assistant, user
 
-_STUB = (user("-"), assistant("-"))
+_SAID = "a reply"
+_STUB = (user("-"), assistant(_SAID))
 
 
 class Dialogue:
@@ -28,7 +29,8 @@ class Dialogue:
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self.end: int = tokenizer.eos_token_id
-        self._head = self._closed(self._rendered(_STUB))
+        # with a turn after it: templates of models that reason write the last reply unlike the ones before it
+        self._head = self._closed(self._rendered((*_STUB, user("-")), begin=True))
 
     def opening(self, messages: Sequence[Message]) -> list[int]:
         """Ids of a conversation, up to where the assistant begins to write."""
@@ -85,9 +87,10 @@ class Dialogue:
         return text
 
     def _closed(self, rendered: str) -> str:
-        """The rendered text up to and with the end token of its last reply."""
+        """The rendered text up to and with the end token of the stub's reply."""
         end = self._tokenizer.convert_ids_to_tokens(self.end)
-        place = rendered.rfind(end)
+        said = rendered.find(_SAID)
+        place = rendered.find(end, said) if said >= 0 else -1
         if place < 0:
             raise InvalidInput(f"the chat template does not end replies with the tokenizer's end token {end!r}")
         return rendered[: place + len(end)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 
 from reagent_sdk.cli.toolset import NAMES
 from reagent_training.sampling.arms import INSTRUCTIONS, NO_TOOLS, OWN_TOOLS
@@ -40,9 +40,10 @@ class AgentSftConfig(RunConfig):
     )
     validate_every: int | None = Field(None, ge=1, description="updates between passes over the validation rows")
 
-    @model_validator(mode="after")
-    def _known_tools(self) -> AgentSftConfig:
-        unknown = [] if self.tools in (NO_TOOLS, OWN_TOOLS) else [n for n in self.tools.split(",") if n not in NAMES]
+    @field_validator("tools")
+    @classmethod
+    def _known_tools(cls, names: str) -> str:
+        unknown = [] if names in (NO_TOOLS, OWN_TOOLS) else [name for name in names.split(",") if name not in NAMES]
         if unknown:
             raise ValueError(f"there is no tool {unknown[0]!r}; there are {', '.join(NAMES)}, none, or own")
-        return self
+        return names

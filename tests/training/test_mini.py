@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+import yaml
+from reagent_benchmarks.outcomes import ArmResult, Outcome
+from reagent_training.agent_rl.remembered import Memory, RememberedTool
+from reagent_training.mini import command, run, settings
+from reagent_training.mini.config import MiniConfig
+from reagent_training.mini.places import Places
+from reagent_training.mini.table import as_markdown, lines
+from transformers import AutoTokenizer
+from typer.testing import CliRunner
+
+from reagent_sdk import with_critique
+from reagent_sdk.cli.exits import CommandGroup
+from reagent_sdk.errors import InvalidInput
+from reagent_sdk.tools.base import ToolResult
+
+RECIPES = Path(__file__).parents[2] / "training" / "recipes"
+pytestmark = [
+    # peft asks transformers for an attribute by its old name
+    pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A whole run of the smoke recipe, as a user starts it, and what it printed."""
+    out = tmp_path_factory.mktemp("mini") / "run"
+    command.app.info.cls = CommandGroup
+    said = CliRunner().invoke(command.app, ["mini", str(RECIPES / "mini_smoke.yaml"), "--out", str(out)])
+    assert said.exit_code == 0, said.output
+    return out, said.stdout
+
+
+def test_the_paper_in_miniature_from_end_to_end(done: tuple[Path, str]) -> None:
+    out, said = done
+    arms = [
+        *("base", "sft", "sft+C", "sft+C, always the revision", "reagent-u"),
+        *("reagent-r, equal steps", "reagent-r, equal tokens", "agent-grpo, equal steps", "agent-grpo, equal tokens"),
+    ]
+    for arm in arms:
+        assert f"| {arm} | 1 |" in said
+    rows = [row for file in (out / "results").glob("*.jsonl") for row in _rows(file)]
+    assert {row.arm for row in rows} == set(arms)
+    keys = [(row.arm, row.sample, row.epoch, row.seed) for row in rows]
+    assert len(keys) == len(set(keys)) == 4 * 2 * len(arms)
+    for name in ("table.md", "table.json", "table.png", "rollouts.html"):
+        assert (out / name).stat().st_size > 500, name
+    assert said.strip().endswith("runs without a score.")
+
+
+def test_reagent_c_starts_from_the_very_attempts_of_the_agent_alone(done: tuple[Path, str]) -> None:
+    rows = {(row.arm, row.sample, row.epoch): row for row in _rows(done[0] / "results" / "sft-0.jsonl")}
+    for (arm, sample, epoch), row in rows.items():
+        alone = rows["sft", sample, epoch]
+        assert row.first == alone.outcome
+        if arm == "sft+C" and row.attempts == 1:
+            assert row.answer == alone.answer
+
+
+def test_a_finished_run_does_nothing_twice(done: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    out, _ = done
+    config = MiniConfig.model_validate(yaml.safe_load((RECIPES / "mini_smoke.yaml").read_text()))
+    for name in ("make_base", "_train_starts"):
+        monkeypatch.setattr(run, name, lambda *_: None)
+    before = {file: file.stat().st_mtime_ns for file in out.rglob("*.safetensors")}
+    again = run.reproduce(config, out, lambda _: None)
+    assert before == {file: file.stat().st_mtime_ns for file in out.rglob("*.safetensors")}
+    kept = [row for file in sorted((out / "results").glob("*.jsonl")) for row in _rows(file)]
+    assert sorted(map(str, again)) == sorted(map(str, kept))
+
+
+def test_other_settings_are_refused(done: tuple[Path, str]) -> None:
+    told = yaml.safe_load((RECIPES / "mini_smoke.yaml").read_text()) | {"evaluation": {"samples": 1}}
+    with pytest.raises(InvalidInput, match="holds a reproduction with other settings"):
+        run.reproduce(MiniConfig.model_validate(told), done[0], lambda _: None)
+
+
+def test_a_trained_agent_works_alone_in_the_sdk(done: tuple[Path, str]) -> None:
+    folder = Places(done[0]).arm("reagent-u", 0)
+    manifest = json.loads((folder / "reagent.json").read_text())
+    assert (manifest["role"], manifest["recipe"]) == ("agent", "reagent train reagent-u")
+    agent = with_critique(f"hf:{folder}", judge=lambda task, work: 0.5)
+    assert agent.run("What is 2 + 2?").answer
+
+
+def test_fixed_texts_are_one_token_each(done: tuple[Path, str]) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(Places(done[0]).base)
+    told = tokenizer.apply_chat_template([{"role": "user", "content": "12 + 30"}], tokenize=False)
+    assert tokenizer.decode(tokenizer(told, add_special_tokens=False)["input_ids"]) == told
+    digits = tokenizer("4711", add_special_tokens=False)["input_ids"]
+    assert [tokenizer.decode([one]) for one in digits] == list("4711")
+    from reagent_sdk.prompts import judge_prompt
+
+    assert len(tokenizer(judge_prompt("rrm-2").instructions, add_special_tokens=False)["input_ids"]) == 1
+
+
+def test_arms_hold_the_same_tasks_and_revisions_double_the_rollouts(tmp_path: Path) -> None:
+    config = MiniConfig.model_validate(yaml.safe_load((RECIPES / "mini_compact.yaml").read_text()))
+    places = Places(tmp_path)
+    plain, reviewed = (settings.rl(config, places, arm, 1) for arm in ("agent-grpo", "reagent-u"))
+    how = (plain.optimiser, reviewed.optimiser)
+    prompts = [one.batch * one.accumulate // told.replies for one, told in zip(how, (plain, reviewed), strict=True)]
+    assert prompts == [8, 8]
+    assert how[0].max_steps == 2 * (how[1].max_steps or 0)
+
+
+@pytest.mark.parametrize("name", ["mini_smoke", "mini_compact", "mini_smollm2"])
+def test_recipes_are_complete(name: str, tmp_path: Path) -> None:
+    config = MiniConfig.model_validate(yaml.safe_load((RECIPES / f"{name}.yaml").read_text()))
+    places = Places(tmp_path)
+    settings.agent_sft(config, places)
+    settings.rrm_sft(config, places)
+    for arm in config.arms:
+        settings.rl(config, places, arm, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"arms": ["ppo"]}, "there is no arm 'ppo'"), ({"seeds": [1, 1]}, "a seed is named twice")],
+)
+def test_bad_settings_are_one_line(changes: dict[str, Any], said: str) -> None:
+    told = yaml.safe_load((RECIPES / "mini_smoke.yaml").read_text()) | changes
+    with pytest.raises(ValueError, match=said):
+        MiniConfig.model_validate(told)
+
+
+def test_the_table_pairs_arms_with_the_agent_after_sft() -> None:
+    def row(arm: str, sample: int, *, right: bool, seed: int) -> ArmResult:
+        outcome = Outcome.RIGHT if right else Outcome.WRONG
+        return ArmResult(
+            benchmark="mini", sample=str(sample), arm=arm, outcome=outcome, answer="1", first=outcome, seed=seed
+        )
+
+    before = [row("sft", n, right=n % 2 == 0, seed=seed) for n in range(10) for seed in (0, 1)]
+    after = [row("reagent-u", n, right=n % 2 == 0 or n == 1, seed=seed) for n in range(10) for seed in (0, 1)]
+    found = {line.arm: line for line in lines([*before, *after], {"reagent-u": 12_000.0})}
+    assert found["reagent-u"].pass_1.value == pytest.approx(0.6)
+    assert found["reagent-u"].difference is not None
+    assert found["reagent-u"].difference.value == pytest.approx(0.1)
+    assert (found["reagent-u"].fixed, found["reagent-u"].broken) == (2, 0)
+    assert found["sft"].difference is None
+    assert "| reagent-u | 2 | 0.600" in as_markdown(list(found.values()))
+
+
+class _Counter:
+    name, description = "count", "Counts."
+
+    def __init__(self) -> None:
+        self.parameters = {"type": "object", "properties": {}}
+        self.calls = 0
+
+    async def call(self, arguments: Any) -> ToolResult:
+        self.calls += 1
+        return ToolResult(text=f"{arguments['n']} after {self.calls}")
+
+
+def test_remembered_calls_are_run_once_and_replayed_where_they_matter() -> None:
+    anyio.run(_remembered)
+
+
+async def _remembered() -> None:
+    memory: Memory = {}
+    first, second = _Counter(), _Counter()
+    async with RememberedTool(first, memory, "task").opened() as attempt:
+        assert (await attempt.call({"n": 1})).text == "1 after 1"
+        assert (await attempt.call({"n": 2})).text == "2 after 2"
+    async with RememberedTool(second, memory, "task").opened() as attempt:
+        assert (await attempt.call({"n": 1})).text == "1 after 1"
+        assert second.calls == 0
+        assert (await attempt.call({"n": 3})).text == "3 after 2"  # the first call was made up for
+        assert second.calls == 2
+    async with RememberedTool(_Counter(), memory, "another task").opened() as attempt:
+        assert (await attempt.call({"n": 3})).text == "3 after 1"
+
+
+def _rows(file: Path) -> list[ArmResult]:
+    return [ArmResult.model_validate_json(line) for line in file.read_text().splitlines()]

@@ -89,7 +89,9 @@ def run(config: AgentConfig, out: Path, judge: JudgeQueue | None = None) -> dict
         JudgeDown: the judge failed for too long; the same command goes on from the last checkpoint.
         RuntimeError: not as many processes work together as were started.
     """
-    from trl import GRPOConfig, GRPOTrainer
+    from trl import GRPOConfig
+
+    from reagent_training.agent_rl.trainer import AgentTrainer
 
     ready = prepare(config)
     checkpoint = resume_from(out, config)
@@ -98,7 +100,7 @@ def run(config: AgentConfig, out: Path, judge: JudgeQueue | None = None) -> dict
     with Sampler(config, ready, judge, Samples(out, config)) as sampler, warnings.catch_warnings():
         # it may change without notice, and that is why TRL is pinned
         warnings.filterwarnings("ignore", message=".*'rollout_func'.*experimental", category=UserWarning)
-        trainer = GRPOTrainer(
+        trainer = AgentTrainer(
             model=ready.start.model,
             reward_funcs=[sampler.rewards],
             args=GRPOConfig(

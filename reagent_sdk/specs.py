@@ -26,6 +26,7 @@ from reagent_sdk.judges.base import CallableJudge, Judge
 from reagent_sdk.judges.fallback import FallbackJudge
 from reagent_sdk.judges.model import JudgeSettings, ModelJudge
 from reagent_sdk.local_specs import DEFAULT_JUDGE, local_client, local_reference, settings_of
+from reagent_sdk.models.manifest import read_manifest
 from reagent_sdk.prompts import judge_prompt
 
 if TYPE_CHECKING:
@@ -68,21 +69,31 @@ def client_for(spec: str) -> ChatClient:
 def agent_for(spec: str | ChatClient, tools: Sequence[Any] | None = None) -> ModelAgent | ToolAgent:
     """A model as an agent, a tool-calling one when there are tools.
 
-    Local models get a limit on their output, because small ones do not always find an end, and a small window.
+    Local models get a limit on their output, because small ones do not always find an end, and a small window. An agent
+    of our own training gets the instructions that it was trained under.
 
     Raises:
         InvalidInput: the spec has none of the known forms, or something is not a tool.
         WeightsUnavailable: local weights are missing.
     """
     client = client_for(spec) if isinstance(spec, str) else spec
+    instructions = _trained_under(spec) if isinstance(spec, str) else ""
     local = runs_here(client)
     sampling = Sampling(max_tokens=LOCAL_MAX_TOKENS) if local else Sampling()
     if tools is None:
-        return ModelAgent(client, sampling=sampling)
+        return ModelAgent(client, instructions=instructions, sampling=sampling)
     from reagent_sdk.tools.agent import AgentSettings, ToolAgent
 
-    settings = AgentSettings(sampling=sampling, **({"window_chars": LOCAL_WINDOW_CHARS} if local else {}))
-    return ToolAgent(client, tools, settings)
+    window = {"window_chars": LOCAL_WINDOW_CHARS} if local else {}
+    return ToolAgent(client, tools, AgentSettings(instructions=instructions, sampling=sampling, **window))
+
+
+def _trained_under(spec: str) -> str:
+    """The system message that an agent of this machine was trained under, as its `reagent.json` has it."""
+    reference = local_reference(spec)
+    weights = _weights_here(spec) if reference is None else reference.weights
+    manifest = read_manifest(weights) if weights is not None and weights.exists() else None
+    return manifest.instructions if manifest is not None and manifest.role == "agent" else ""
 
 
 def judge_for(judge: JudgeLike, *, adapt: Callable[[ModelJudge], ModelJudge] | None = None) -> Judge:

@@ -31,6 +31,7 @@ class Manifest(Frozen):
     max_chars: int | None = Field(
         None, ge=1_000, description="room for the record in the judge's prompt during training, in characters"
     )
+    instructions: str = Field("", description="the system message that an agent was trained under")
     base_model: str | None = Field(None, description="name or hub id of the model that was trained further")
     recipe: str | None = Field(None, description="training recipe and where to find it")
     data: tuple[str, ...] = Field((), description="data sets used, with their versions")

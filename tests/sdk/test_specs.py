@@ -12,7 +12,9 @@ from reagent_sdk.judges.fallback import FallbackJudge
 from reagent_sdk.judges.model import JudgeSettings, ModelJudge
 from reagent_sdk.local_specs import DEFAULT_JUDGE, UNTRAINED, local_reference
 from reagent_sdk.models import SHIPPED
-from reagent_sdk.specs import client_for, judge_for
+from reagent_sdk.models.manifest import Manifest, write_manifest
+from reagent_sdk.specs import agent_for, client_for, judge_for
+from reagent_sdk.tools.agent import ToolAgent
 
 
 @pytest.mark.parametrize(
@@ -115,3 +117,12 @@ def test_the_shipped_judge_takes_options_like_other_weights() -> None:
     assert other is not None
     assert other.lora == "mine.gguf"
     assert local_reference("local_provider/model") is None
+
+
+@pytest.mark.parametrize(("role", "told"), [("agent", "Use the tools."), ("judge", "")])
+def test_a_trained_agent_is_told_what_it_was_trained_under(tmp_path: Path, role: str, told: str) -> None:
+    write_manifest(tmp_path, Manifest.model_validate({"name": "a", "role": role, "instructions": "Use the tools."}))
+    for spec in (f"local:{tmp_path}", f"hf:{tmp_path}"):
+        agent = agent_for(spec, tools=[])
+        assert isinstance(agent, ToolAgent)
+        assert agent.settings.instructions == told

@@ -143,12 +143,19 @@ def finish(
             role="judge" if isinstance(config, JudgeConfig) else "agent",
             prompt_version=getattr(config, "prompt_version", None),
             max_chars=getattr(config, "max_chars", None),
+            instructions=_instructions(config),
             base_model=config.base,
             recipe=f"reagent train {config.recipe}",
             data=tuple(sources),
         ),
     )
     return report
+
+
+def _instructions(config: RunConfig) -> str:
+    """What an agent was told while it learnt; it is told the same when it is served."""
+    told = getattr(config, "instructions", None) or getattr(getattr(config, "rollout", None), "instructions", "")
+    return str(told)
 
 
 def sources_of(rows: Iterable[LabelledTrajectory]) -> dict[str, dict[str, Any]]:

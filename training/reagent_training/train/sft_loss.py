@@ -74,8 +74,10 @@ class JudgeSFTTrainer(SFTTrainer):  # type: ignore[misc]  # trl is not typed
         text = functional.cross_entropy(
             logits.flatten(0, 1), labels[:, first:].flatten(), ignore_index=IGNORED, reduction="sum"
         )
+        # a count for the whole update is one over all processes, whose gradients are then averaged
         count = (labels != IGNORED).sum() if num_items_in_batch is None else torch.as_tensor(num_items_in_batch)
-        loss = text / count.clamp(min=1)
+        processes = 1 if num_items_in_batch is None else self.accelerator.num_processes
+        loss = processes * text / count.clamp(min=1)
         graded = grade_at >= 0
         if bool(graded.any()):
             rows = graded.nonzero().flatten()

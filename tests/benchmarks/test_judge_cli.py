@@ -308,7 +308,7 @@ def test_bad_data_is_one_line(tmp_path: Path, server: ChatServer) -> None:
 
 
 def test_the_group_is_listed_and_explains_itself() -> None:
-    assert re.search(r"bench +Measure judges", CliRunner().invoke(app, ["--help"]).stdout)
+    assert re.search(r"bench +Measure agents and judges", CliRunner().invoke(app, ["--help"]).stdout)
     assert "judge" in CliRunner().invoke(app, ["bench", "--help"]).stdout
     helped = CliRunner().invoke(app, ["bench", "judge", "--help"])
     assert helped.exit_code == 0

@@ -186,7 +186,7 @@ async def test_a_judge_without_a_score_is_told_and_only_a_lost_one_is_tried_agai
 
 
 def test_arms_are_read_from_a_list() -> None:
-    assert arms_of(" gated, Bare") == (Arm.BARE, Arm.GATED)
+    assert arms_of(" gated, Bare") == arms_of(["bare", "gated"]) == (Arm.BARE, Arm.GATED)
     for text in ("", "bare,best", ","):
         with pytest.raises(InvalidInput, match="bare, critique, always, gated"):
             arms_of(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 from reagent_sdk.errors import InvalidInput
@@ -39,15 +40,16 @@ _POLICIES = {
 }
 
 
-def arms_of(text: str) -> tuple[Arm, ...]:
+def arms_of(given: str | Sequence[str]) -> tuple[Arm, ...]:
     """The arms that a list names, in the order of `Arm`.
 
     Args:
-        text: names with commas between them.
+        given: names with commas between them, or a list: inspect_ai's command line makes one of such a text.
 
     Raises:
         InvalidInput: there is no such arm, or none is named.
     """
+    text = given if isinstance(given, str) else ",".join(given)
     names = [name.strip().lower() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in list(Arm):

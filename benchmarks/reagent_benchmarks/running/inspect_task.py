@@ -39,7 +39,7 @@ GRADES = "reagent_grades"
 
 def sample_of(item: BenchmarkItem) -> Sample:
     """A question. Its gold answers are the target, which solvers do not read."""
-    told = {"group": item.group, "grader": item.grader, "task": item.task.model_dump(mode="json"), **item.metadata}
+    told = {**item.metadata, "group": item.group, "grader": item.grader, "task": item.task.model_dump(mode="json")}
     return Sample(input=item.task.question, target=list(item.references), id=item.id, metadata=told)
 
 
@@ -47,7 +47,7 @@ def sample_of(item: BenchmarkItem) -> Sample:
 def arms(
     agent: str | Agent = "local",
     judge: str | Judge | None = None,
-    arms: str = "bare,critique",
+    arms: str | list[str] = "bare,critique",
     seconds: float | None = None,
     **plan: Any,
 ) -> Solver:

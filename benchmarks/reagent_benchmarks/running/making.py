@@ -42,16 +42,19 @@ class AgentMaker:
     """
 
     def __init__(self, agent: str | Agent, plan: AgentPlan) -> None:
-        self._given: Agent | None = None if isinstance(agent, str) else agent
-        self._client = _client(agent) if isinstance(agent, str) else None
+        self._client: ChatClient | None = None
+        if isinstance(agent, str):
+            self._client = _client(agent)
+        else:
+            self._own = agent
         self._plan = plan
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._tools = [] if self._given else self._toolset(Path())
+        self._tools = [] if self._client is None else self._toolset(Path())
 
     def for_task(self, task: Task, epoch: int = 1) -> Agent:
         """The agent for one question. Local models sample with another seed in each epoch; servers have their own."""
-        if self._given is not None or self._client is None:
-            return self._given  # type: ignore[return-value] - one of both is there
+        if self._client is None:
+            return self._own
         from reagent_sdk.specs import LOCAL_MAX_TOKENS, LOCAL_WINDOW_CHARS
 
         plan, local = self._plan, runs_here(self._client)
@@ -108,8 +111,8 @@ def ungated(judge: Judge | None) -> bool:
     return judge is not None and judge.gate is None and revision_rule(judge) is None
 
 
-def tools_of(text: str | None, default: tuple[str, ...]) -> tuple[str, ...]:
-    """The tools that an option names: the benchmark's own without it, and none for "none".
+def tools_of(text: str | list[str] | None, default: tuple[str, ...]) -> tuple[str, ...]:
+    """The tools that an option names, as text or as a list: the benchmark's own without it, and none for "none".
 
     Raises:
         InvalidInput: there is no such tool.
@@ -118,6 +121,7 @@ def tools_of(text: str | None, default: tuple[str, ...]) -> tuple[str, ...]:
 
     if text is None:
         return default
+    text = text if isinstance(text, str) else ",".join(text)
     if text.strip() == NOBODY:
         return ()
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))

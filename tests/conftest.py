@@ -15,6 +15,7 @@ LONGEST = (
     "test_train_grpo.py",
     "test_mcp_server.py",
     "test_end_to_end.py",
+    "test_bench_run.py",
     "test_tool_runs.py",
     "test_cli_process.py",
     "test_transformers_client.py",

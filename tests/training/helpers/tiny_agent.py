@@ -39,7 +39,7 @@ TEMPLATE = (
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 CALL = '<tool_call>{"name": "look_up", "arguments": {"key": "a"}}</tool_call>'
 TWO_CALLS = f'{CALL}\n<tool_call>{{"name": "look_up", "arguments": {{"key": "b"}}}}</tool_call>'
-RIGHT, WRONG = "Answer: 42", "Answer: 41"
+RIGHT, WRONG, OTHERS = "Answer: 42", "Answer: 41", ("Answer: 40", "Answer: 39")
 INSTRUCTIONS, QUESTION = "Solve the task with care.", "What is the sum of a and b?"
 CRITIQUE = "Check the second step again."
 HIDDEN = 128
@@ -62,7 +62,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
     sent, _ = TextWire().request([system(INSTRUCTIONS)], [as_tool(look_up)], Sampling())
     before, _, after = revision_request(CRITIQUE).partition(CRITIQUE)
     told = (sent[0].text, INSTRUCTIONS, QUESTION, before, CRITIQUE, after, FINAL)
-    made.add_tokens([AddedToken(piece, normalized=False) for piece in (CALL, TWO_CALLS, RIGHT, WRONG, *told)])
+    made.add_tokens([AddedToken(piece, normalized=False) for piece in (CALL, TWO_CALLS, RIGHT, WRONG, *OTHERS, *told)])
     names = {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"}
     return PreTrainedTokenizerFast(tokenizer_object=made, chat_template=TEMPLATE, **names)
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from reagent_benchmarks.outcomes import ArmResult, Outcome
 from reagent_training.agent_rl.remembered import Memory, RememberedTool
-from reagent_training.mini import command, run, settings
+from reagent_training.mini import command, foundation, run, settings
 from reagent_training.mini.config import MiniConfig
 from reagent_training.mini.places import Places
 from reagent_training.mini.table import as_markdown, lines
@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from reagent_sdk import with_critique
 from reagent_sdk.cli.exits import CommandGroup
 from reagent_sdk.errors import InvalidInput
+from reagent_sdk.tools import PythonTool
 from reagent_sdk.tools.base import ToolResult
 
 RECIPES = Path(__file__).parents[2] / "training" / "recipes"
@@ -67,8 +68,7 @@ def test_reagent_c_starts_from_the_very_attempts_of_the_agent_alone(done: tuple[
 def test_a_finished_run_does_nothing_twice(done: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
     out, _ = done
     config = MiniConfig.model_validate(yaml.safe_load((RECIPES / "mini_smoke.yaml").read_text()))
-    for name in ("make_base", "_train_starts"):
-        monkeypatch.setattr(run, name, lambda *_: None)
+    monkeypatch.setattr(foundation, "make_base", lambda *_: pytest.fail("the base was made again"))
     before = {file: file.stat().st_mtime_ns for file in out.rglob("*.safetensors")}
     again = run.reproduce(config, out, lambda _: None)
     assert before == {file: file.stat().st_mtime_ns for file in out.rglob("*.safetensors")}
@@ -150,15 +150,21 @@ def test_the_table_pairs_arms_with_the_agent_after_sft() -> None:
 
 
 class _Counter:
-    name, description = "count", "Counts."
+    """A tool with a state, which is emptied like a Python kernel."""
 
-    def __init__(self) -> None:
+    description = "Counts."
+
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.parameters = {"type": "object", "properties": {}}
-        self.calls = 0
+        self.heard: list[str] = []
 
     async def call(self, arguments: Any) -> ToolResult:
-        self.calls += 1
-        return ToolResult(text=f"{arguments['n']} after {self.calls}")
+        if arguments["code"] == "%reset -f":
+            self.heard = []
+        else:
+            self.heard.append(arguments["code"])
+        return ToolResult(text=" ".join(self.heard))
 
 
 def test_remembered_calls_are_run_once_and_replayed_where_they_matter() -> None:
@@ -166,18 +172,39 @@ def test_remembered_calls_are_run_once_and_replayed_where_they_matter() -> None:
 
 
 async def _remembered() -> None:
-    memory: Memory = {}
-    first, second = _Counter(), _Counter()
-    async with RememberedTool(first, memory, "task").opened() as attempt:
-        assert (await attempt.call({"n": 1})).text == "1 after 1"
-        assert (await attempt.call({"n": 2})).text == "2 after 2"
-    async with RememberedTool(second, memory, "task").opened() as attempt:
-        assert (await attempt.call({"n": 1})).text == "1 after 1"
-        assert second.calls == 0
-        assert (await attempt.call({"n": 3})).text == "3 after 2"  # the first call was made up for
-        assert second.calls == 2
-    async with RememberedTool(_Counter(), memory, "another task").opened() as attempt:
-        assert (await attempt.call({"n": 3})).text == "3 after 1"
+    memory, real, unused = Memory(), _Counter("python"), _Counter("python")
+    first = RememberedTool(real, memory, "task")
+    for attempt in (first, RememberedTool(unused, memory, "task")):
+        async with attempt.opened() as tool:
+            assert (await tool.call({"code": "a"})).text == "a"
+            assert (await tool.call({"code": "b"})).text == "a b"
+    assert unused.heard == []
+    async with first.opened() as tool:
+        assert (await tool.call({"code": "a"})).text == "a"
+        assert (await tool.call({"code": "c"})).text == "a c"  # in an emptied kernel, with the earlier call made again
+    async with RememberedTool(real, memory, "another task").opened() as tool:
+        assert (await tool.call({"code": "c"})).text == "c"
+    plain = _Counter("search")
+    async with RememberedTool(plain, memory, "task").opened() as tool:
+        await tool.call({"code": "a"})
+        await tool.call({"code": "b"})
+    assert plain.heard == ["a", "b"]
+    await memory.aclose()
+
+
+def test_a_kernel_serves_one_attempt_after_another_and_keeps_nothing(tmp_path: Path) -> None:
+    async def calls() -> list[str]:
+        memory = Memory(kernels=1)
+        said = []
+        for code in ("x = 5\nprint(x)", "print(x)"):
+            async with RememberedTool(PythonTool(), memory, "task").opened() as tool:
+                said.append((await tool.call({"code": code})).text)
+        await memory.aclose()
+        return said
+
+    first, second = anyio.run(calls)
+    assert first.strip() == "5"
+    assert "NameError" in second
 
 
 def _rows(file: Path) -> list[ArmResult]:

@@ -135,7 +135,7 @@ class Sampler:
     def __init__(self, config: AgentConfig, ready: Prepared, judge: JudgeQueue | None, samples: Samples) -> None:
         self._config = config
         self._tasks = {question.name: question for question in ready.tasks.questions}
-        self._tools_of = ready.tasks.tools_of
+        self._task_set = ready.tasks
         self._dialogue = Dialogue(ready.start.tokenizer)
         self._judge = judge
         self._loop = asyncio.Runner()
@@ -155,7 +155,7 @@ class Sampler:
         from accelerate.utils import gather_object
 
         generator = TrlGenerator(trainer, self._dialogue.end)
-        roller = _roller(self._config, generator, self._dialogue, self._tools_of)
+        roller = _roller(self._config, generator, self._dialogue, self._task_set.tools_of)
         questions = [self._tasks[name] for name in prompts]
         rows = self._loop.run(sampled(questions, self._config, roller, self._judge))
         generator.finish()

@@ -24,12 +24,12 @@ class TaskSet:
     Attributes:
         questions: in order; `Question.grade` is the rule reward.
         rollout: which tools they are worked on with.
-        memory: results of tool calls, where they are kept.
+        memory: results of tool calls, where they are kept; whoever used the tools closes it.
     """
 
     questions: tuple[Question, ...]
     rollout: AgentRollout
-    memory: Memory = field(default_factory=dict, compare=False, repr=False)
+    memory: Memory = field(default_factory=Memory, compare=False, repr=False)
 
     @property
     def sources(self) -> dict[str, dict[str, Any]]:

@@ -7,8 +7,10 @@ one token each: a small model needs the room for what does change.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from reagent_sdk.messages import Message
@@ -112,36 +114,85 @@ def pretrain(
         out: the folder.
         seed: of weights and order.
     """
+    kept = [list(ids) for ids in documents if len(ids) <= settings.positions]
+    rows = {"input_ids": kept, "labels": kept, "length": [len(ids) for ids in kept]}
+    model = new_model(settings, tokenizer, seed)
+    _train(model, rows, tokenizer, out / "checkpoints", settings, seed=seed)
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+
+
+def drill(settings: CompactModel, tokenizer: Any, out: Path, *, seed: int) -> None:
+    """Goes on with the model in `out`: random tokens, said three times, learnt from the second time on.
+
+    What is learnt is to find a token in the context and to say what came after it. In the last quarter half of the
+    tokens are digits, which are harder: each stands in many places.
+    """
+    from transformers import AutoModelForCausalLM
+
+    rng = random.Random(seed)
+    digits = [tokenizer.convert_tokens_to_ids(str(digit)) for digit in range(10)]
+    ids, labels = [], []
+    for place in range(settings.drills):
+        share = 0.1 if place < settings.drills * 3 // 4 else 0.5
+        said = [
+            rng.choice(digits) if rng.random() < share else rng.randrange(3, len(tokenizer) - 8)
+            for _ in range(rng.randrange(6, 26))
+        ]
+        ids.append(said * 3)
+        labels.append([-100] * len(said) + said * 2)
+    model = AutoModelForCausalLM.from_pretrained(out, use_safetensors=True, trust_remote_code=False)
+    rows = {"input_ids": ids, "labels": labels, "length": [len(one) for one in ids]}
+    how = {
+        "num_train_epochs": 1,
+        "per_device_train_batch_size": 32,
+        "learning_rate": settings.drill_rate,
+        "lr_scheduler_type": "constant_with_warmup",
+        "train_sampling_strategy": "sequential",
+        "adam_beta2": 0.98,
+    }
+    _train(model, rows, tokenizer, out / "drills", settings, seed=seed, how=how)
+    model.save_pretrained(out)
+
+
+def _train(
+    model: Any,
+    rows: dict[str, Any],
+    tokenizer: Any,
+    checkpoints: Path,
+    settings: CompactModel,
+    *,
+    seed: int,
+    how: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
     from datasets import Dataset
-    from transformers import DataCollatorForLanguageModeling, Trainer, TrainingArguments
+    from transformers import DataCollatorForSeq2Seq, Trainer, TrainingArguments
     from transformers.trainer_utils import get_last_checkpoint
 
-    model = new_model(settings, tokenizer, seed)
-    kept = [list(ids) for ids in documents if len(ids) <= settings.positions]
+    told: dict[str, Any] = {
+        "per_device_train_batch_size": settings.batch,
+        "num_train_epochs": settings.epochs,
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": 0.02,
+        "weight_decay": 0.01,
+        "train_sampling_strategy": "group_by_length",
+    }
     arguments = TrainingArguments(
-        output_dir=str(out / "checkpoints"),
-        per_device_train_batch_size=settings.batch,
-        num_train_epochs=settings.epochs,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=0.02,
-        weight_decay=0.01,
+        output_dir=str(checkpoints),
+        **{**told, **how},
         logging_steps=20,
         save_steps=200,
         save_total_limit=1,
         seed=seed,
         data_seed=seed,
         report_to="none",
-        train_sampling_strategy="group_by_length",
         dataloader_pin_memory=False,
     )
     trainer = Trainer(
         model=model,
         args=arguments,
-        train_dataset=Dataset.from_dict({"input_ids": kept, "length": [len(ids) for ids in kept]}),
-        data_collator=DataCollatorForLanguageModeling(tokenizer, mlm=False),
+        train_dataset=Dataset.from_dict(rows),
+        data_collator=DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=-100),
     )
-    folder = out / "checkpoints"
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(folder)) if folder.is_dir() else None)
-    model.save_pretrained(out)
-    tokenizer.save_pretrained(out)
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None)

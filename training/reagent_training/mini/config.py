@@ -35,6 +35,12 @@ class CompactModel(Frozen):
     batch: int = Field(16, ge=1)
     epochs: Positive = 3.0
     learning_rate: Positive = 2e-3
+    drills: int = Field(
+        0,
+        ge=0,
+        description="texts of random tokens, said twice, learnt at the end: a small model hardly learns to copy a "
+        "number from a question by itself",
+    )
 
 
 class Evaluation(Frozen):

@@ -78,7 +78,14 @@ def _attempted(
     asked = [question for question in tasks.questions for _ in range(how.samples)]
     judge = judge_queue(config.judge, seed=seed) if config.judge else None
     measured = _Measured(arm, seed, how.samples)
-    return asyncio.run(_arms(asked, roller, judge, measured))
+
+    async def arms() -> list[ArmResult]:
+        try:
+            return await _arms(asked, roller, judge, measured)
+        finally:
+            await tasks.memory.aclose()
+
+    return asyncio.run(arms())
 
 
 class _Measured:

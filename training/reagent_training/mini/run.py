@@ -14,7 +14,6 @@ from reagent_training.agent_rl.config import Tasks
 from reagent_training.mini import settings
 from reagent_training.mini.config import MiniConfig
 from reagent_training.mini.evaluate import evaluate
-from reagent_training.mini.foundation import make_base
 from reagent_training.mini.places import Places, checkpoints, finished
 
 BASE, SFT = "base", "sft"
@@ -43,9 +42,12 @@ def reproduce(config: MiniConfig, out: Path, tell: Tell) -> list[ArmResult]:
 
     tell("tasks, with work on them by the real tools")
     make_world(config, places)
-    if config.base == settings.COMPACT and not (places.base / "model.safetensors").is_file():
-        tell("the compact base")
-        make_base(config, places)
+    if config.base == settings.COMPACT:
+        from reagent_training.mini.foundation import base_is_made, make_base
+
+        if not base_is_made(config, places):
+            tell("the compact base")
+            make_base(config, places)
     _train_starts(config, places, tell)
     results = [*_measure(config, places, _base(config, places), BASE, 0), *_measure_start(config, places, tell)]
     for seed in config.seeds:

@@ -66,7 +66,10 @@ def in_turn(*said: str | list[int]) -> Says:
 
 
 def config(**changes: Any) -> AgentConfig:
-    given = {"rollout": {"tools": "own", "max_new_tokens": 16, **changes.pop("rollout", {})}, "max_tokens": 512}
+    given: dict[str, Any] = {
+        "rollout": {"tools": "own", "max_new_tokens": 16, **changes.pop("rollout", {})},
+        "max_tokens": 512,
+    }
     return tiny_agent.settings(Path(), **(given | changes))
 
 
@@ -237,7 +240,12 @@ def test_one_that_is_done_does_not_hold_up_the_others() -> None:
 
 def test_a_conversation_that_fails_ends_all_and_asks_nothing_more() -> None:
     asked, cancelled = list[list[int]](), list[int]()
-    lockstep: Lockstep[int, int] = Lockstep(lambda batch: asked.append(batch) or batch)
+
+    def answer(batch: list[int]) -> list[int]:
+        asked.append(batch)
+        return batch
+
+    lockstep: Lockstep[int, int] = Lockstep(answer)
 
     async def failing() -> int:
         await lockstep.ask(0)

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pytest import MonkeyPatch  # noqa: PT013 - it is all that is needed
 from reagent_training.agent_rl import recipe
 from reagent_training.agent_rl.config import AgentConfig
+from reagent_training.agent_rl.update import as_batch
 from reagent_training.train import report as reports
 from trl import GRPOTrainer
 
@@ -32,7 +34,7 @@ def work(settings: str, out: Path, die_at: int | None = None) -> None:
     """
     warnings.simplefilter("ignore")
     rank, made = int(os.environ["RANK"]), list[dict[str, Any]]()
-    make, score, step = recipe.as_batch, GRPOTrainer._generate_and_score_completions, GRPOTrainer.training_step
+    make, score, step = as_batch, GRPOTrainer._generate_and_score_completions, GRPOTrainer.training_step
 
     def batched(rows: Sequence[Any], **options: Any) -> dict[str, Any]:
         if rank == 1 and len(made) == die_at:
@@ -53,11 +55,12 @@ def work(settings: str, out: Path, die_at: int | None = None) -> None:
         torch.save(made, out.with_name(f"{out.name}-{rank}.pt"))
         return loss
 
-    recipe.as_batch = batched
-    recipe.read_tasks = lambda config: tiny_agent.task_set(config, count=2)
-    reports.draw = lambda *_: None
-    GRPOTrainer._generate_and_score_completions = scored
-    GRPOTrainer.training_step = stepped
+    patch = MonkeyPatch()  # never undone: the process ends
+    patch.setattr(recipe, "as_batch", batched)
+    patch.setattr(recipe, "read_tasks", lambda config: tiny_agent.task_set(config, count=2))
+    patch.setattr(reports, "draw", lambda *_: None)
+    patch.setattr(GRPOTrainer, "_generate_and_score_completions", scored)
+    patch.setattr(GRPOTrainer, "training_step", stepped)
     recipe.run(AgentConfig.model_validate_json(settings), out, tiny_agent.queue())
 
 

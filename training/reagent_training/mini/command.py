@@ -30,6 +30,9 @@ def mini(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file; see training/recipes/mini_*.yaml.")],
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Takes everything; the same one goes on.")],
     changes: SetOption = None,
+    jobs: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Parts that are trained or measured at a time; one for each core.")
+    ] = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Train and measure every arm of the paper on generated tool tasks, from one base: agent SFT, then GRPO, Reagent-R
@@ -46,7 +49,7 @@ def mini(
 
     settings = load_config(config, MiniConfig, changes_of(changes))
     quiet_libraries()
-    results = reproduce(settings, out.expanduser(), to_stderr)
+    results = reproduce(settings, out.expanduser(), to_stderr, jobs=jobs)
     found = report(settings, out.expanduser(), results)
     if as_json:
         write_json([one.model_dump(mode="json") for one in found.lines])

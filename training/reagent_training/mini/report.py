@@ -14,7 +14,7 @@ from reagent_benchmarks.outcomes import ArmResult
 from reagent_training.mini.config import MiniConfig
 from reagent_training.mini.evaluate import ALWAYS
 from reagent_training.mini.places import Places
-from reagent_training.mini.run import SFT, STEPS, TOKENS, generated, stops_of
+from reagent_training.mini.run import SFT, generated, stops_of
 from reagent_training.mini.table import Line, as_markdown, draw, lines
 
 TABLE, JSON, PLOT, PAGE = "table.md", "table.json", "table.png", "rollouts.html"
@@ -90,6 +90,3 @@ def _judge_line(results: Sequence[ArmResult]) -> str:
         f"The judge on {len(heard)} first attempts of seed 0: AUROC {area:.3f} (a constant has 0.5), "
         f"{fmean(right):.3f} of them right; {failed} of all runs without a score."
     )
-
-
-__all__ = ["JSON", "PAGE", "PLOT", "STEPS", "TABLE", "TOKENS", "Reported", "report"]

@@ -10,24 +10,25 @@ from typing import Any
 from reagent_benchmarks.outcomes import ArmResult
 
 from reagent_sdk.errors import InvalidInput
-from reagent_training.agent_rl.config import Tasks
 from reagent_training.mini import settings
 from reagent_training.mini.config import MiniConfig
-from reagent_training.mini.evaluate import evaluate
-from reagent_training.mini.places import Places, checkpoints, finished
+from reagent_training.mini.evaluate import read_results
+from reagent_training.mini.parts import Part, do_all
+from reagent_training.mini.places import Places, checkpoints
 
 BASE, SFT = "base", "sft"
 STEPS, TOKENS = "equal steps", "equal tokens"
 Tell = Callable[[str], None]
 
 
-def reproduce(config: MiniConfig, out: Path, tell: Tell) -> list[ArmResult]:
+def reproduce(config: MiniConfig, out: Path, tell: Tell, *, jobs: int = 1) -> list[ArmResult]:
     """Everything in order: world, base, agent SFT, judge, arms, and all of it measured on the held-out tasks.
 
     Args:
         config: what to do.
         out: the folder of the run; the same one goes on.
         tell: hears what is being done.
+        jobs: parts that are trained or measured at a time, each in a process of its own.
 
     Returns:
         The measured rows; arms are named `base`, `sft`, `sft+C`, and `ARM, equal steps` or `ARM, equal tokens`.
@@ -48,38 +49,34 @@ def reproduce(config: MiniConfig, out: Path, tell: Tell) -> list[ArmResult]:
         if not base_is_made(config, places):
             tell("the compact base")
             make_base(config, places)
-    _train_starts(config, places, tell)
-    results = [*_measure(config, places, _base(config, places), BASE, 0), *_measure_start(config, places, tell)]
-    for seed in config.seeds:
-        for arm in sorted(config.arms, reverse=True):  # Reagent-U first: it says how many tokens the others may have
-            results += _arm(config, places, arm, seed, tell)
-    return results
+
+    def done(parts: list[Part]) -> list[Part]:
+        missing = [part for part in parts if not part.done(places)]
+        for part in missing:
+            tell(str(part))
+        do_all(missing, config, out, jobs)
+        return parts
+
+    done([Part("agent"), Part("judge")])
+    # Reagent-U first: it takes longest, and says how many tokens the others may have
+    done([Part("arm", arm, seed) for arm in sorted(config.arms, reverse=True) for seed in config.seeds])
+    measured = done([*_starts(config, places), *_arms(config, places)])
+    return [row for part in measured for row in read_results(part.results(places))]
 
 
-def _train_starts(config: MiniConfig, places: Places, tell: Tell) -> None:
-    from reagent_training.agent_rl import sft
-    from reagent_training.train import rrm_sft
-
-    if not finished(places.agent):
-        tell("agent SFT")
-        sft.run(settings.agent_sft(config, places), places.agent)
-    if not finished(places.judge):
-        tell("the judge")
-        rrm_sft.run(settings.rrm_sft(config, places), places.judge)
+def _starts(config: MiniConfig, places: Places) -> list[Part]:
+    """The base, and the agent after SFT, alone and with the judge, once for each seed."""
+    base = Part("measure", BASE, config.seeds[0], settings.base_folder_of(config, places))
+    return [base, *(Part("measure", SFT, seed, places.agent) for seed in config.seeds)]
 
 
-def _arm(config: MiniConfig, places: Places, arm: str, seed: int, tell: Tell) -> list[ArmResult]:
-    from reagent_training.agent_rl import recipe
-
-    folder, told = places.arm(arm, seed), settings.rl(config, places, arm, seed)
-    if not finished(folder):
-        tell(f"{arm}, seed {seed}")
-        recipe.run(told, folder)
-    found = []
-    for label, update in stops_of(config, places, arm, seed).items():
-        tell(f"measuring {arm}, seed {seed}, after {update} updates")
-        found += _measure(config, places, settings.weights_at(folder, update), label, seed)
-    return found
+def _arms(config: MiniConfig, places: Places) -> list[Part]:
+    return [
+        Part("measure", label, seed, settings.weights_at(places.arm(arm, seed), update))
+        for arm in config.arms
+        for seed in config.seeds
+        for label, update in stops_of(config, places, arm, seed).items()
+    ]
 
 
 def stops_of(config: MiniConfig, places: Places, arm: str, seed: int) -> dict[str, int]:
@@ -108,38 +105,6 @@ def generated(folder: Path) -> dict[int, float]:
             total += entry["agent/tokens"]
             found[int(entry["step"])] = total
     return found
-
-
-def _base(config: MiniConfig, places: Places) -> Path:
-    if config.base == settings.COMPACT:
-        return places.base
-    from reagent_training.train.weights import base_folder
-
-    return Path(base_folder(config.base))
-
-
-def _measure(config: MiniConfig, places: Places, weights: Path, arm: str, seed: int) -> list[ArmResult]:
-    """An agent alone."""
-    return _evaluated(config, places, weights, arm, seed, judged=False)
-
-
-def _measure_start(config: MiniConfig, places: Places, tell: Tell) -> list[ArmResult]:
-    """The agent after SFT, alone and with the judge, once for each seed."""
-    found = []
-    for seed in config.seeds:
-        tell(f"measuring the agent after SFT, alone and with the judge, seed {seed}")
-        found += _evaluated(config, places, places.agent, SFT, seed, judged=True)
-    return found
-
-
-def _evaluated(
-    config: MiniConfig, places: Places, weights: Path, arm: str, seed: int, *, judged: bool
-) -> list[ArmResult]:
-    told = settings.rl(config, places, "reagent-r" if judged else "agent-grpo", seed)
-    told = told.model_copy(update={"tasks": (Tasks(path=places.test),)})
-    name = f"{arm}-{seed}".replace(", ", "-").replace(" ", "-")
-    tokenizer = _base(config, places)
-    return evaluate(weights, tokenizer, told, config.evaluation, places.results(name), arm=arm, seed=seed)
 
 
 def _same_run(config: MiniConfig, out: Path) -> None:

@@ -20,6 +20,19 @@ def base_of(config: MiniConfig, places: Places) -> str:
     return str(places.base) if config.base == COMPACT else config.base
 
 
+def base_folder_of(config: MiniConfig, places: Places) -> Path:
+    """Where the base's weights and tokenizer lie.
+
+    Raises:
+        WeightsUnavailable: they are missing.
+    """
+    if config.base == COMPACT:
+        return places.base
+    from reagent_training.train.weights import base_folder
+
+    return Path(base_folder(config.base))
+
+
 def agent_sft(config: MiniConfig, places: Places, **changes: Any) -> AgentSftConfig:
     """The cold start of the agent."""
     told = {"base": base_of(config, places), "name": f"{config.name}-sft", "train": [{"path": places.train / ROWS}]}

@@ -155,7 +155,7 @@ class Sampler:
         from accelerate.utils import gather_object
 
         generator = TrlGenerator(trainer, self._dialogue.end)
-        roller = _roller(self._config, generator, self._dialogue, self._task_set.tools_of)
+        roller = _roller(self._config, generator, self._dialogue, self._task_set)
         questions = [self._tasks[name] for name in prompts]
         rows = self._loop.run(sampled(questions, self._config, roller, self._judge))
         generator.finish()
@@ -176,8 +176,9 @@ class Sampler:
         return told
 
 
-def _roller(config: AgentConfig, generator: Any, dialogue: Dialogue, tools_of: Any) -> Roller:
-    return Roller(generator, dialogue, config.rollout, max_tokens=config.max_tokens, tools_of=tools_of)
+def _roller(config: AgentConfig, generator: Any, dialogue: Dialogue, tasks: TaskSet) -> Roller:
+    room = config.max_tokens
+    return Roller(generator, dialogue, config.rollout, max_tokens=room, tools_of=tasks.tools_of, right_of=tasks.right)
 
 
 def _fitting(tasks: TaskSet, config: AgentConfig, tokenizer: Any) -> tuple[TaskSet, dict[str, int]]:
@@ -186,7 +187,7 @@ def _fitting(tasks: TaskSet, config: AgentConfig, tokenizer: Any) -> tuple[TaskS
     def nothing(prompts: Sequence[Sequence[int]]) -> list[Any]:
         raise AssertionError("only prompts are asked for")
 
-    roller = _roller(config, nothing, Dialogue(tokenizer), tasks.tools_of)
+    roller = _roller(config, nothing, Dialogue(tokenizer), tasks)
 
     async def lengths() -> list[int]:
         return [len(await roller.opening(Asked(question))) for question in tasks.questions]

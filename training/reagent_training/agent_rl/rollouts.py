@@ -38,12 +38,12 @@ class Rollout:
     Attributes:
         tokens: as the trainer sees it.
         trajectory: as graders and judges see it; its answer is empty where the attempt came to none.
-        right: whether the task's own rule holds the answer right.
+        right: whether the task's rule holds the answer right; None where the rule itself failed.
     """
 
     tokens: Tokens
     trajectory: Trajectory
-    right: bool
+    right: bool | None
 
     @property
     def tool_calls(self) -> int:
@@ -57,6 +57,7 @@ class Rollout:
 
 
 ToolsOf = Callable[[Question], Sequence[Any]]
+RightOf = Callable[[Question, Trajectory], Awaitable[bool | None]]
 
 
 class Roller:
@@ -68,6 +69,7 @@ class Roller:
         settings: limits and instructions.
         max_tokens: room for a whole conversation.
         tools_of: the tools of a task.
+        right_of: the rule; by default each task's own.
     """
 
     def __init__(
@@ -78,11 +80,13 @@ class Roller:
         *,
         max_tokens: int,
         tools_of: ToolsOf,
+        right_of: RightOf | None = None,
     ) -> None:
         self._turns: Turns = Lockstep(generator)
         self._dialogue = dialogue
         self._max_tokens = max_tokens
         self._tools_of = tools_of
+        self._right_of = right_of or _right
         self._settings = AgentSettings(
             instructions=settings.instructions,
             protocol="text",
@@ -117,14 +121,18 @@ class Roller:
         except AgentError:  # it said nothing, even when asked for its answer
             trajectory = _unanswered(client, AgentStop.STEP_LIMIT if client.tokens.ended else AgentStop.TRUNCATED)
         done = trajectory.model_copy(update={"messages": renumbered(trajectory.messages)})
-        right = bool(done.answer.strip()) and asked.question.grade(done)
-        return Rollout(client.tokens, done, right)
+        return Rollout(client.tokens, done, await self._right_of(asked.question, done))
 
     def _client(self) -> PolicyClient:
         return PolicyClient(self._turns, self._dialogue, self._max_tokens)
 
     def _agent(self, asked: Asked, client: PolicyClient) -> ToolAgent:
         return ToolAgent(client, self._tools_of(asked.question), self._settings)
+
+
+async def _right(question: Question, work: Trajectory) -> bool:
+    """The task's own rule."""
+    return bool(work.answer.strip()) and question.grade(work)
 
 
 def _unanswered(client: PolicyClient, stop: AgentStop) -> Trajectory:

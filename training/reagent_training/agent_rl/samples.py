@@ -102,4 +102,5 @@ class Samples:
 
 
 def _outcome(row: Row) -> Outcome:
-    return Outcome.RIGHT if row.rollout is not None and row.rollout.right else Outcome.WRONG
+    right = row.rollout.right if row.rollout is not None else False
+    return Outcome.GRADER_FAILED if right is None else Outcome.RIGHT if right else Outcome.WRONG

@@ -103,5 +103,6 @@ def _row(stage: int, question: Question, rollout: Rollout | None, verdict: Verdi
         return Row(question, stage, None)
     learnt = config.pool == "both" or config.pool == ("first", "revised")[stage]
     score = verdict.score if verdict else None
-    reward = total_reward(float(rollout.right), score, config.judge_weight) if learnt else None
+    rule = None if rollout.right is None else float(rollout.right)
+    reward = total_reward(rule, score, config.judge_weight) if learnt else None
     return Row(question, stage, rollout, verdict, reward)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
+
+from reagent_benchmarks.grading.base import Grader
+from reagent_benchmarks.grading.registry import grader
 
 from reagent_sdk.cli.toolset import NAMES, toolset
 from reagent_sdk.errors import InvalidInput
@@ -24,11 +26,13 @@ class TaskSet:
     Attributes:
         questions: in order; `Question.grade` is the rule reward.
         rollout: which tools they are worked on with.
+        graders: by name of the task, for tasks whose own rule does not grade them.
         memory: results of tool calls, where they are kept; whoever used the tools closes it.
     """
 
     questions: tuple[Question, ...]
     rollout: AgentRollout
+    graders: Mapping[str, Grader] = field(default_factory=dict)
     memory: Memory = field(default_factory=Memory, compare=False, repr=False)
 
     @property
@@ -43,6 +47,17 @@ class TaskSet:
     def only(self, kept: Sequence[bool]) -> TaskSet:
         """Those that are kept."""
         return replace(self, questions=tuple(q for q, keep in zip(self.questions, kept, strict=True) if keep))
+
+    async def right(self, question: Question, work: Trajectory) -> bool | None:
+        """The rule reward: whether the work ends with a right answer; None where the rule itself failed."""
+        if not work.answer.strip():
+            return False
+        grader = self.graders.get(question.name)
+        if grader is None:
+            return question.grade(work)
+        cut_off = work.stop is AgentStop.TRUNCATED
+        grade = await grader.grade(work.answer, question.references, question=question.task.question, cut_off=cut_off)
+        return grade.right
 
     def tools_of(self, question: Question) -> Sequence[Any]:
         """The tools for one attempt at a task; made anew for each, because some hold state."""
@@ -75,25 +90,14 @@ def read_tasks(config: AgentConfig) -> TaskSet:
     if unknown:
         raise InvalidInput(f"rollout.tools: there is no {unknown[0]!r}; there are {', '.join(NAMES)}, none, or own")
     questions: list[Question] = []
+    graders: dict[str, Grader] = {}
     for place, source in enumerate(config.tasks):
         read = read_question_set(source.path, limit=source.rows)
         if names == OWN_TOOLS and not read.with_tools:
             raise InvalidInput(f"{source.path} has no tools of its own; set rollout.tools to names, or to none")
-        graded = [_graded(question, source.grader) for question in read.questions]
-        questions += [replace(question, name=f"{place}/{question.name}") for question in graded]
-    return TaskSet(tuple(questions), config.rollout)
-
-
-def _graded(question: Question, name: str | None) -> Question:
-    if name is None:
-        return question
-    from reagent_benchmarks.grading.registry import grader
-
-    rule = grader(name)
-    return replace(question, grade=partial(_right, rule, question))
-
-
-def _right(rule: Any, question: Question, work: Trajectory) -> bool:
-    cut_off = work.stop is AgentStop.TRUNCATED
-    grade = rule.check(work.answer, question.references, question=question.task.question, cut_off=cut_off)
-    return bool(grade.right)
+        named = [replace(question, name=f"{place}/{question.name}") for question in read.questions]
+        questions += named
+        if source.grader is not None:
+            rule = grader(source.grader)
+            graders |= {question.name: rule for question in named}
+    return TaskSet(tuple(questions), config.rollout, graders)

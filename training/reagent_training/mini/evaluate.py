@@ -73,7 +73,9 @@ def _attempted(
         top_p=how.top_p,
         batch=how.batch,
     )
-    roller = Roller(generator, Dialogue(words), limits, max_tokens=config.max_tokens, tools_of=tasks.tools_of)
+    roller = Roller(
+        generator, Dialogue(words), limits, max_tokens=config.max_tokens, tools_of=tasks.tools_of, right_of=tasks.right
+    )
     torch.manual_seed(seed)
     asked = [question for question in tasks.questions for _ in range(how.samples)]
     judge = judge_queue(config.judge, seed=seed) if config.judge else None
@@ -177,4 +179,6 @@ def _best(work: Sequence[tuple[Rollout, Verdict | None]]) -> int:
 
 
 def _outcome(rollout: Rollout) -> Outcome:
+    if rollout.right is None:
+        return Outcome.GRADER_FAILED
     return Outcome.RIGHT if rollout.right else Outcome.WRONG

@@ -81,7 +81,7 @@ def _judge_line(results: Sequence[ArmResult]) -> str:
     judged = [row for row in results if row.arm == f"{SFT}{ALWAYS}"]
     heard = [row for row in judged if row.run and row.run.attempts[0].score is not None]
     scores = [row.run.attempts[0].score for row in heard if row.run]
-    right = [float(row.first == "right") for row in heard]
+    right = [row.first == "right" for row in heard]
     failed = sum(row.judge_failed for row in judged)
     if len(set(right)) < 2:
         return f"The judge: {len(heard)} first attempts, all right or all wrong; {failed} runs without a score."

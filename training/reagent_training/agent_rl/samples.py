@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from reagent_benchmarks.outcomes import ArmResult, Outcome
 
@@ -57,7 +56,7 @@ class Samples:
             return None
         from reagent_benchmarks.page import write_page
 
-        facts: dict[str, Any] = {"recipe": self._config.recipe, "base": self._config.base, "seed": self._config.seed}
+        facts = {"recipe": self._config.recipe, "base": self._config.base, "seed": str(self._config.seed)}
         write_page(results, self._out / PAGE, title=f"{self._config.name}: sample rollouts", facts=facts)
         return self._out / PAGE
 

@@ -95,7 +95,7 @@ def _revised(pair: tuple[Row, Row]) -> bool:
 
 
 def _right(row: Row) -> float:
-    return float(row.rollout is not None and row.rollout.right)
+    return float(row.rollout is not None and row.rollout.right is True)
 
 
 def _rewards(rows: Sequence[Row]) -> list[float]:

@@ -39,7 +39,7 @@ def report(config: MiniConfig, out: Path, results: Sequence[ArmResult]) -> Repor
     from reagent_benchmarks.page import write_page
 
     kept = [row for row in results if row.run is not None]
-    facts = {"base": config.base, "tasks": config.world.test, "seeds": str(list(config.seeds))}
+    facts = {"base": config.base, "tasks": str(config.world.test), "seeds": ", ".join(map(str, config.seeds))}
     write_page(kept, out / PAGE, title=f"{config.name}: held-out rollouts of seed 0", facts=facts)
     return Reported(found, text)
 

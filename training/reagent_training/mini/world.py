@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import anyio
 
@@ -32,7 +33,7 @@ def make_world(config: MiniConfig, places: Places, progress: Callable[[int, int]
     }
     for folder, settings in wanted.items():
         if not (folder / ROWS).is_file():
-            anyio.run(lambda folder=folder, settings=settings: generate(folder, settings, progress=progress))
+            anyio.run(partial(generate, folder, settings, progress=progress))
     known = {task.question for task in read_tasks(places.train)}
     both = [task.id for task in read_tasks(places.test) if task.question in known]
     if both:

@@ -38,8 +38,8 @@ class CompactModel(Frozen):
     drills: int = Field(
         0,
         ge=0,
-        description="texts of random tokens, said three times, learnt at the end: a model of this size does not learn to "
-        "copy a number out of a question by itself",
+        description="texts of random tokens, said three times, learnt at the end: a model of this size does not learn "
+        "to copy a number out of a question by itself",
     )
     drill_rate: Positive = Field(1e-3, description="learning rate of the drills, constant")
 

@@ -128,7 +128,7 @@ def test_it_waits_for_a_judge_that_comes_back(monkeypatch: pytest.MonkeyPatch) -
     async def sleep(seconds: float) -> None:
         paused.append(seconds)
 
-    monkeypatch.setattr("reagent_adapters.trl.anyio.sleep", sleep)
+    monkeypatch.setattr("reagent_sdk.judges.queue.anyio.sleep", sleep)
     judge = ScriptedJudge([ConnectionError("down")] * 4 + [0.7, VerdictStatus.TRUNCATED])
     with rrm_reward(judge, on_failure="wait", concurrency=1) as reward:
         assert reward(prompts=["q", "q"], completions=["a", "b"]) == [0.7, None]

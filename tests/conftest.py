@@ -12,6 +12,7 @@ LONGEST = (
     "test_proxy_load.py",
     "test_examples.py",
     "test_trl.py",
+    "test_mini.py",
     "test_train_grpo.py",
     "test_agent_rl_processes.py",
     "test_agent_rl_runs.py",

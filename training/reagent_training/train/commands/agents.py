@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 from reagent_sdk.cli.options import JsonOption
@@ -13,9 +12,8 @@ from reagent_training.train.commands.shared import (
     SetOption,
     changes_of,
     needs_training,
-    quiet_libraries,
-    tell_plan,
-    tell_report,
+    run_on_rewards,
+    run_supervised,
 )
 
 SFT_EXAMPLES = """\b
@@ -56,14 +54,7 @@ def agent_sft(
     from reagent_training.train.config import load_config
 
     settings = load_config(config, AgentSftConfig, changes_of(changes))
-    quiet_libraries()
-    if dry_run:
-        from reagent_training.train.plan import plan_for
-
-        ready = recipe.prepare(settings)
-        tell_plan(plan_for(settings, ready.train, ready.left_out, ready.model), as_json=as_json)
-        return
-    tell_report(recipe.run(settings, out.expanduser()), out, as_json=as_json)
+    run_supervised(recipe, settings, out, dry_run=dry_run, as_json=as_json)
 
 
 def agent_grpo(
@@ -110,22 +101,10 @@ def reagent_u(
 
 def _learn(recipe: str, config: Path, out: Path, changes: list[str] | None, *, dry_run: bool, as_json: bool) -> None:
     needs_training()
-    from reagent_sdk.cli.terminal import to_stderr
+    from reagent_training.agent_rl import recipe as learning
     from reagent_training.agent_rl.config import AgentConfig
+    from reagent_training.agent_rl.plan import plan_for_agent
     from reagent_training.train.config import load_config
 
     settings = load_config(config, AgentConfig, {"recipe": recipe, **changes_of(changes)})
-    quiet_libraries()
-    from reagent_training.agent_rl import recipe as learning
-    from reagent_training.train.start import check_start
-
-    if warning := check_start(settings):
-        to_stderr(warning)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # what was just said
-        if dry_run:
-            from reagent_training.agent_rl.plan import plan_for_agent
-
-            tell_plan(plan_for_agent(settings, learning.prepare(settings)), as_json=as_json)
-            return
-        tell_report(learning.run(settings, out.expanduser()), out, as_json=as_json)
+    run_on_rewards(learning, settings, out, plan_for_agent, dry_run=dry_run, as_json=as_json)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 from reagent_sdk.cli.options import JsonOption
 from reagent_training.train.commands.shared import (
     ConfigArgument,
@@ -13,9 +10,8 @@ from reagent_training.train.commands.shared import (
     SetOption,
     changes_of,
     needs_training,
-    quiet_libraries,
-    tell_plan,
-    tell_report,
+    run_on_rewards,
+    run_supervised,
 )
 
 SFT_EXAMPLES = """\b
@@ -52,14 +48,7 @@ def rrm_sft(
     from reagent_training.train.config import SftConfig, load_config
 
     settings = load_config(config, SftConfig, changes_of(changes))
-    quiet_libraries()
-    if dry_run:
-        from reagent_training.train.plan import plan_for
-
-        ready = recipe.prepare(settings)
-        tell_plan(plan_for(settings, ready.train, ready.left_out, ready.model), as_json=as_json)
-        return
-    tell_report(recipe.run(settings, out.expanduser()), out, as_json=as_json)
+    run_supervised(recipe, settings, out, dry_run=dry_run, as_json=as_json)
 
 
 def rrm_grpo(
@@ -77,9 +66,10 @@ def rrm_grpo(
     from reagent_training.train import rrm_grpo as recipe
     from reagent_training.train.config import load_config
     from reagent_training.train.grpo_config import GrpoRrmConfig
+    from reagent_training.train.reward_plan import plan_for_rewards
 
     settings = load_config(config, GrpoRrmConfig, changes_of(changes))
-    _on_rewards(recipe, settings, out, dry_run=dry_run, as_json=as_json)
+    run_on_rewards(recipe, settings, out, plan_for_rewards, dry_run=dry_run, as_json=as_json)
 
 
 def critic_outcome(
@@ -98,26 +88,7 @@ def critic_outcome(
     from reagent_training.train import critic_outcome as recipe
     from reagent_training.train.config import load_config
     from reagent_training.train.critic_config import CriticConfig
+    from reagent_training.train.reward_plan import plan_for_rewards
 
     settings = load_config(config, CriticConfig, changes_of(changes))
-    _on_rewards(recipe, settings, out, dry_run=dry_run, as_json=as_json)
-
-
-def _on_rewards(recipe: Any, settings: Any, out: Path, *, dry_run: bool, as_json: bool) -> None:
-    """What the two recipes on rewards have in common."""
-    import warnings
-
-    from reagent_sdk.cli.terminal import to_stderr
-    from reagent_training.train.start import check_start
-
-    quiet_libraries()
-    if warning := check_start(settings):
-        to_stderr(warning)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # what was just said
-        if dry_run:
-            from reagent_training.train.reward_plan import plan_for_rewards
-
-            tell_plan(plan_for_rewards(settings, recipe.prepare(settings)), as_json=as_json)
-            return
-        tell_report(recipe.run(settings, out.expanduser()), out, as_json=as_json)
+    run_on_rewards(recipe, settings, out, plan_for_rewards, dry_run=dry_run, as_json=as_json)

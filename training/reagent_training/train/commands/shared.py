@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -62,6 +62,55 @@ def changes_of(given: list[str] | None) -> dict[str, Any]:
         if not equals or not name.strip():
             raise InvalidInput(f"--set takes NAME=VALUE, such as optimiser.max_steps=20, not {one!r:.80}")
     return changes
+
+
+def run_supervised(recipe: Any, settings: Any, out: Path, *, dry_run: bool, as_json: bool) -> None:
+    """Runs a recipe that learns from labelled rows, or tells what it would take.
+
+    Args:
+        recipe: the module, with `prepare` and `run`.
+        settings: its configuration.
+        out: the folder of the run.
+        dry_run: whether to tell and train nothing.
+        as_json: how to tell.
+    """
+    quiet_libraries()
+    if dry_run:
+        from reagent_training.train.plan import plan_for
+
+        ready = recipe.prepare(settings)
+        tell_plan(plan_for(settings, ready.train, ready.left_out, ready.model), as_json=as_json)
+        return
+    tell_report(recipe.run(settings, out.expanduser()), out, as_json=as_json)
+
+
+def run_on_rewards(
+    recipe: Any, settings: Any, out: Path, plan: Callable[[Any, Any], Any], *, dry_run: bool, as_json: bool
+) -> None:
+    """The same for a recipe that learns from rewards; a warning about where it starts comes first.
+
+    Args:
+        recipe: the module, with `prepare` and `run`.
+        settings: its configuration.
+        out: the folder of the run.
+        plan: makes the plan of settings and what was prepared.
+        dry_run: whether to tell and train nothing.
+        as_json: how to tell.
+    """
+    import warnings
+
+    from reagent_sdk.cli.terminal import to_stderr
+    from reagent_training.train.start import check_start
+
+    quiet_libraries()
+    if warning := check_start(settings):
+        to_stderr(warning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # what was just said
+        if dry_run:
+            tell_plan(plan(settings, recipe.prepare(settings)), as_json=as_json)
+            return
+        tell_report(recipe.run(settings, out.expanduser()), out, as_json=as_json)
 
 
 def tell_plan(plan: Any, *, as_json: bool) -> None:

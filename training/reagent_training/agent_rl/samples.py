@@ -7,11 +7,11 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from reagent_benchmarks.outcomes import ArmResult, Outcome
+from reagent_benchmarks.outcomes import ArmResult
 
 from reagent_sdk.replacing import replacing
-from reagent_sdk.run import Attempt, Run, StopReason
 from reagent_training.agent_rl.config import AgentConfig
+from reagent_training.agent_rl.results import made_of, result_of, run_of
 from reagent_training.agent_rl.stages import Row
 from reagent_training.train.running import rank
 
@@ -61,45 +61,17 @@ class Samples:
         return self._out / PAGE
 
     def _result(self, update: int, rows: Sequence[Row], place: int) -> ArmResult | None:
-        made = [row for row in rows if row.rollout is not None]
-        if not made or made[-1].rollout is None or made[0].rollout is None:
+        made = made_of(rows)
+        if not made:
             return None
-        attempts = tuple(
-            Attempt(
-                index=index,
-                trajectory=row.rollout.trajectory,
-                verdict=row.verdict,
-                feedback=made[0].verdict.critique if index and made[0].verdict else None,
-            )
-            for index, row in enumerate(made)
-            if row.rollout is not None
-        )
-        last = made[-1]
-        return ArmResult(
+        last = len(made) - 1
+        return result_of(
+            made,
+            last,
             benchmark=self._config.name,
-            sample=f"update {update}: {last.question.name}",
+            sample=f"update {update}: {made[0].question.name}",
             epoch=place + 1,
             seed=self._config.seed,
             arm=self._config.recipe,
-            outcome=_outcome(last),
-            first=_outcome(made[0]),
-            answer=attempts[-1].answer,
-            references=last.question.references,
-            judge_failed=any(row.verdict is not None and not row.verdict.scored for row in made),
-            score=last.score,
-            attempts=len(made),
-            calls=sum(row.rollout.tokens.turns for row in made if row.rollout),
-            tokens=sum(sum(row.rollout.tokens.own) for row in made if row.rollout),
-            run=Run(
-                id=f"{update}-{place}",
-                task=last.question.task,
-                attempts=attempts,
-                chosen=len(attempts) - 1,
-                stop=StopReason.ROUNDS,
-            ),
+            run=run_of(made, last, id=f"{update}-{place}"),
         )
-
-
-def _outcome(row: Row) -> Outcome:
-    right = row.rollout.right if row.rollout is not None else False
-    return Outcome.GRADER_FAILED if right is None else Outcome.RIGHT if right else Outcome.WRONG

@@ -63,20 +63,24 @@ async def sampled(
     """
     asked = list(questions[::2] if config.revises else questions)
     firsts = await roller.rollouts([Asked(question) for question in asked])
-    verdicts = await _judged(asked, firsts, judge)
+    verdicts = await judged(asked, firsts, judge)
     first_rows = [_row(FIRST, *one, config) for one in zip(asked, firsts, verdicts, strict=True)]
     if not config.revises:
         return first_rows
-    seconds = await _revised(first_rows, config, roller)
-    verdicts = await _judged(asked, seconds, judge)
+    seconds = await revised(first_rows, config, roller)
+    verdicts = await judged(asked, seconds, judge)
     second_rows = [_row(REVISED, *one, config) for one in zip(asked, seconds, verdicts, strict=True)]
     return [row for pair in zip(first_rows, second_rows, strict=True) for row in pair]
 
 
-async def _judged(
+async def judged(
     questions: Sequence[Question], rollouts: Sequence[Rollout | None], judge: JudgeQueue | None
 ) -> list[Verdict | None]:
-    """A verdict for each attempt that there is, asked for at once."""
+    """A verdict for each attempt that there is, asked for at once; None without an attempt or a judge.
+
+    Raises:
+        JudgeDown: the judge failed for too long.
+    """
     if judge is None:
         return [None] * len(rollouts)
     there = [(place, rollout) for place, rollout in enumerate(rollouts) if rollout is not None]
@@ -85,7 +89,7 @@ async def _judged(
     return [found.get(place) for place in range(len(rollouts))]
 
 
-async def _revised(firsts: Sequence[Row], config: AgentConfig, roller: Roller) -> list[Rollout | None]:
+async def revised(firsts: Sequence[Row], config: AgentConfig, roller: Roller) -> list[Rollout | None]:
     """A revision of each first attempt that the judge could criticise, where its context leaves room for one."""
     asked: dict[int, Asked] = {}
     for place, row in enumerate(firsts):

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from reagent_benchmarks.outcomes import ArmResult, Outcome
+from reagent_benchmarks.outcomes import ArmResult
 
-from reagent_sdk.agents import Feedback
 from reagent_sdk.judges.queue import JudgeQueue
 from reagent_sdk.replacing import replacing
-from reagent_sdk.run import Attempt, Run, StopReason
-from reagent_sdk.verdict import Verdict
 from reagent_training.agent_rl.config import AgentConfig
 from reagent_training.agent_rl.dialogue import Dialogue
-from reagent_training.agent_rl.rollouts import Asked, Roller, Rollout
+from reagent_training.agent_rl.results import made_of, result_of, run_of
+from reagent_training.agent_rl.rollouts import Asked, Roller
+from reagent_training.agent_rl.stages import FIRST, REVISED, Row, judged, revised
 from reagent_training.agent_rl.tasks import read_tasks
 from reagent_training.mini.config import Evaluation
 from reagent_training.sampling.questions import Question
@@ -83,7 +83,7 @@ def _attempted(
 
     async def arms() -> list[ArmResult]:
         try:
-            return await _arms(asked, roller, judge, measured)
+            return await _arms(asked, config, roller, judge, measured)
         finally:
             await tasks.memory.aclose()
 
@@ -96,89 +96,46 @@ class _Measured:
     def __init__(self, arm: str, seed: int, samples: int) -> None:
         self._arm, self._seed, self._samples = arm, seed, samples
 
-    def row(
-        self,
-        place: int,
-        question: Question,
-        work: Sequence[tuple[Rollout, Verdict | None]],
-        chosen: int,
-        *,
-        suffix: str = "",
-        seconds: float,
-    ) -> ArmResult:
+    def row(self, place: int, work: Sequence[Row], chosen: int, *, suffix: str = "", seconds: float) -> ArmResult:
         """A row of what was returned."""
-        rollout, verdict = work[chosen]
-        first = work[0][0]
-        run = None
-        if not self._seed and not place % self._samples:  # enough to look at
-            attempts = tuple(
-                Attempt(
-                    index=index,
-                    trajectory=made.trajectory,
-                    verdict=said,
-                    feedback=work[0][1].critique if index and work[0][1] else None,
-                )
-                for index, (made, said) in enumerate(work)
-            )
-            run = Run(task=question.task, attempts=attempts, chosen=chosen, stop=StopReason.ROUNDS)
-        return ArmResult(
+        kept = not self._seed and not place % self._samples  # enough to look at
+        return result_of(
+            work,
+            chosen,
             benchmark="mini",
-            sample=question.name,
+            sample=work[0].question.name,
             epoch=place % self._samples + 1,
             seed=self._seed,
             arm=f"{self._arm}{suffix}",
-            outcome=_outcome(rollout),
-            first=_outcome(first),
-            answer=rollout.trajectory.answer,
-            references=question.references,
-            judge_failed=any(said is not None and not said.scored for _, said in work),
-            score=verdict.score if verdict else None,
-            attempts=len(work),
-            calls=sum(made.tokens.turns for made, _ in work),
-            tokens=sum(sum(made.tokens.own) for made, _ in work),
             seconds=seconds,
-            run=run,
+            run=run_of(work, chosen) if kept else None,
         )
 
 
 async def _arms(
-    asked: Sequence[Question], roller: Roller, judge: JudgeQueue | None, measured: _Measured
+    asked: Sequence[Question], config: AgentConfig, roller: Roller, judge: JudgeQueue | None, measured: _Measured
 ) -> list[ArmResult]:
+    """The agent alone and, where there is a judge, both ways of Reagent-C from the same first attempts."""
     began = time.monotonic()
     firsts = await roller.rollouts([Asked(question) for question in asked])
     alone = (time.monotonic() - began) / len(asked)
-    rows = [
-        measured.row(place, question, [(first, None)], 0, seconds=alone)
-        for place, (question, first) in enumerate(zip(asked, firsts, strict=True))
-    ]
+    drafts = [Row(question, FIRST, first) for question, first in zip(asked, firsts, strict=True)]
+    rows = [measured.row(place, [draft], 0, seconds=alone) for place, draft in enumerate(drafts)]
     if judge is None:
         return rows
-    said = await judge.verdicts([(q.task, first.trajectory) for q, first in zip(asked, firsts, strict=True)])
-    there = [place for place, verdict in enumerate(said) if verdict.scored]
-    revised = await roller.rollouts(
-        [Asked(asked[place], Feedback(firsts[place].trajectory, said[place].critique)) for place in there]
-    )
-    after = await judge.verdicts(
-        [(asked[place].task, second.trajectory) for place, second in zip(there, revised, strict=True)]
-    )
+    said = await judged(asked, firsts, judge)
+    heard = [replace(draft, verdict=verdict) for draft, verdict in zip(drafts, said, strict=True)]
+    seconds = await revised(heard, config, roller)
+    after = await judged(asked, seconds, judge)
     both = (time.monotonic() - began) / len(asked)
-    seconds = dict(zip(there, zip(revised, after, strict=True), strict=True))
-    for place, question in enumerate(asked):
-        work: list[tuple[Rollout, Verdict | None]] = [(firsts[place], said[place])]
-        if place in seconds:
-            work.append(seconds[place])
-        rows.append(measured.row(place, question, work, _best(work), suffix=REAGENT_C, seconds=both))
-        rows.append(measured.row(place, question, work, len(work) - 1, suffix=ALWAYS, seconds=both))
+    for place, (first, second, verdict) in enumerate(zip(heard, seconds, after, strict=True)):
+        work = made_of([first, Row(first.question, REVISED, second, verdict)])
+        rows.append(measured.row(place, work, _best(work), suffix=REAGENT_C, seconds=both))
+        rows.append(measured.row(place, work, len(work) - 1, suffix=ALWAYS, seconds=both))
     return rows
 
 
-def _best(work: Sequence[tuple[Rollout, Verdict | None]]) -> int:
+def _best(work: Sequence[Row]) -> int:
     """The attempt with the highest score, the earliest among equals; the draft where there is none (keep best)."""
-    scores = [verdict.score if verdict and verdict.score is not None else -1.0 for _, verdict in work]
+    scores = [-1.0 if row.score is None else row.score for row in work]
     return scores.index(max(scores))
-
-
-def _outcome(rollout: Rollout) -> Outcome:
-    if rollout.right is None:
-        return Outcome.GRADER_FAILED
-    return Outcome.RIGHT if rollout.right else Outcome.WRONG

@@ -23,6 +23,7 @@ from reagent_training.data.record import LabelledTrajectory
 from reagent_training.train.examples import IGNORED, Encoded
 from reagent_training.train.rows import check_apart, read_rows
 from reagent_training.train.running import finish, resume_from, sources_of, trainer_settings
+from reagent_training.train.start import load_fresh
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,7 @@ def prepare(config: AgentSftConfig) -> Prepared:
         held_out = read_rows(config.validation, prompt_version=None, seed=config.seed)
         check_apart(rows, held_out, "validation")
     offered = Offered(config)
-    from reagent_training.train.weights import adapter_settings, load_base
-
-    model, tokenizer = load_base(config)
-    layers = model.config.get_text_config().num_hidden_layers
-    adapter = adapter_settings(config.lora, layers) if config.lora else None
+    model, tokenizer, adapter = load_fresh(config)
     dialogue, left_out = Dialogue(tokenizer), Counter[str]()
     train = agent_examples(rows, dialogue, config, offered, left_out)
     if not train:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from reagent_sdk.models.manifest import FILE_NAME
+from reagent_training.train.report import REPORT
 from reagent_training.train.running import CHECKPOINTS
 
 
@@ -61,3 +64,9 @@ def finished(folder: Path) -> bool:
 def checkpoints(folder: Path) -> dict[int, Path]:
     """The checkpoints of a run by update."""
     return {int(one.name.partition("-")[2]): one for one in sorted((folder / CHECKPOINTS).glob("checkpoint-*"))}
+
+
+def log_of(folder: Path) -> list[dict[str, Any]]:
+    """What the trainer of a finished run logged, an entry for each update and some for the whole."""
+    log: list[dict[str, Any]] = json.loads((folder / REPORT).read_text(encoding="utf-8"))["log"]
+    return log

@@ -13,7 +13,7 @@ from reagent_benchmarks.outcomes import ArmResult
 
 from reagent_training.mini.config import MiniConfig
 from reagent_training.mini.evaluate import ALWAYS
-from reagent_training.mini.places import Places
+from reagent_training.mini.places import Places, log_of
 from reagent_training.mini.run import SFT, generated, stops_of
 from reagent_training.mini.table import Line, as_markdown, draw, lines
 
@@ -60,16 +60,15 @@ def _curves(config: MiniConfig, places: Places) -> Mapping[str, list[tuple[int, 
     """Arm -> (update, share of right first attempts), mean over seeds and running over five updates."""
     found = {}
     for arm in config.arms:
-        runs = [_log(places.arm(arm, seed), "agent/first/right") for seed in config.seeds]
+        runs = [_logged(places.arm(arm, seed), "agent/first/right") for seed in config.seeds]
         steps = sorted(set.intersection(*(set(run) for run in runs)))
         means = [fmean(run[step] for run in runs) for step in steps]
         found[arm] = [(step, fmean(means[max(0, at - 4) : at + 1])) for at, step in enumerate(steps)]
     return found
 
 
-def _log(folder: Path, name: str) -> dict[int, float]:
-    log = json.loads((folder / "report.json").read_text(encoding="utf-8"))["log"]
-    return {int(entry["step"]): float(entry[name]) for entry in log if name in entry}
+def _logged(folder: Path, name: str) -> dict[int, float]:
+    return {int(entry["step"]): float(entry[name]) for entry in log_of(folder) if name in entry}
 
 
 def _judge_line(results: Sequence[ArmResult]) -> str:

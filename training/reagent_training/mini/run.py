@@ -14,7 +14,7 @@ from reagent_training.mini import settings
 from reagent_training.mini.config import MiniConfig
 from reagent_training.mini.evaluate import read_results
 from reagent_training.mini.parts import Part, do_all
-from reagent_training.mini.places import Places, checkpoints
+from reagent_training.mini.places import Places, checkpoints, log_of
 
 BASE, SFT = "base", "sft"
 STEPS, TOKENS = "equal steps", "equal tokens"
@@ -98,9 +98,8 @@ def _same_tokens(folder: Path, other: Path, steps: int) -> int:
 
 def generated(folder: Path) -> dict[int, float]:
     """Tokens that an arm had sampled after each update, all processes together."""
-    log = json.loads((folder / "report.json").read_text(encoding="utf-8"))["log"]
     total, found = 0.0, {}
-    for entry in log:
+    for entry in log_of(folder):
         if "agent/tokens" in entry:
             total += entry["agent/tokens"]
             found[int(entry["step"])] = total

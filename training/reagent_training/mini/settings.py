@@ -8,7 +8,7 @@ from typing import Any
 from reagent_training.agent_rl.config import AgentConfig
 from reagent_training.agent_rl.sft_config import AgentSftConfig
 from reagent_training.mini.config import MiniConfig
-from reagent_training.mini.places import Places
+from reagent_training.mini.places import Places, checkpoints
 from reagent_training.synth.generate import ROWS
 from reagent_training.train.config import SftConfig
 
@@ -36,13 +36,13 @@ def base_folder_of(config: MiniConfig, places: Places) -> Path:
 def agent_sft(config: MiniConfig, places: Places, **changes: Any) -> AgentSftConfig:
     """The cold start of the agent."""
     told = {"base": base_of(config, places), "name": f"{config.name}-sft", "train": [{"path": places.train / ROWS}]}
-    return AgentSftConfig.model_validate(_merged(told, config.agent_sft, changes))
+    return AgentSftConfig.model_validate({**told, **config.agent_sft, **changes})
 
 
 def rrm_sft(config: MiniConfig, places: Places, **changes: Any) -> SftConfig:
     """The judge's training."""
     told = {"base": base_of(config, places), "name": f"{config.name}-judge", "train": [{"path": places.train / ROWS}]}
-    return SftConfig.model_validate(_merged(told, config.rrm_sft, changes))
+    return SftConfig.model_validate({**told, **config.rrm_sft, **changes})
 
 
 def rl(config: MiniConfig, places: Places, arm: str, seed: int) -> AgentConfig:
@@ -57,7 +57,7 @@ def rl(config: MiniConfig, places: Places, arm: str, seed: int) -> AgentConfig:
     }
     if arm != "agent-grpo":
         told["judge"] = {"spec": f"hf:{places.judge}", **config.judge}
-    settings = _merged(told, config.rl, {})
+    settings = {**told, **config.rl}
     optimiser = dict(settings.get("optimiser", {}))
     if arm == "reagent-u":
         optimiser["accumulate"] = 2 * int(optimiser.get("accumulate", 1))
@@ -71,18 +71,12 @@ def steps_of(config: MiniConfig) -> int:
     return int(config.rl["optimiser"]["max_steps"])
 
 
-def _merged(told: dict[str, Any], given: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    return {**told, **given, **changes}
-
-
 def weights_at(folder: Path, update: int) -> Path:
-    """The weights after an update: those of the finished run, or of a checkpoint.
+    """The weights after an update: its checkpoint.
 
     Raises:
         FileNotFoundError: there is no checkpoint of that update.
     """
-    from reagent_training.mini.places import checkpoints
-
     found = checkpoints(folder).get(update)
     if found is None:
         raise FileNotFoundError(f"{folder} has no checkpoint of update {update}")

@@ -9,6 +9,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from reagent_training.mini.places import finished, log_of
+
 NAMES = (
     *("first/right", "revised/right", "revised/fixed", "revised/broken"),
     *("judge/failed", "judge/score_right", "judge/score_wrong", "tokens", "tool_calls"),
@@ -20,9 +22,9 @@ _BLOCK = 3
 def updates_of(out: Path) -> list[dict[str, Any]]:
     """A row for each update of each finished arm in the folder of a reproduction."""
     rows = []
-    for report in sorted((out / "arms").glob("*/report.json")):
-        arm, _, seed = report.parent.name.rpartition("-")
-        for entry in json.loads(report.read_text(encoding="utf-8"))["log"]:
+    for folder in sorted(filter(finished, (out / "arms").glob("*"))):
+        arm, _, seed = folder.name.rpartition("-")
+        for entry in log_of(folder):
             if "agent/first/right" in entry:
                 told = {name: round(entry[f"agent/{name}"], 4) for name in NAMES if f"agent/{name}" in entry}
                 rows.append({"arm": arm, "seed": int(seed), "update": entry["step"], **told})

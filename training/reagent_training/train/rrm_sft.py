@@ -21,6 +21,7 @@ from reagent_training.train.config import SftConfig
 from reagent_training.train.examples import Example, sft_examples
 from reagent_training.train.rows import check_apart, read_rows
 from reagent_training.train.running import finish, resume_from, sources_of, trainer_settings
+from reagent_training.train.start import load_fresh
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,7 @@ def prepare(config: SftConfig) -> Prepared:
         WeightsUnavailable: the base weights are missing.
     """
     rows, held_out = load_rows(config)
-    from reagent_training.train.weights import adapter_settings, load_base
-
-    model, tokenizer = load_base(config)
-    layers = model.config.get_text_config().num_hidden_layers
-    adapter = adapter_settings(config.lora, layers) if config.lora else None
+    model, tokenizer, adapter = load_fresh(config)
     left_out: Counter[str] = Counter()
     train = sft_examples(rows, tokenizer, config, config.preferred, left_out)
     if not train:

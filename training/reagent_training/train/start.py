@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.models.manifest import FILE_NAME, Manifest, read_manifest
+from reagent_training.train.config import RunConfig
 from reagent_training.train.grpo_config import GrpoConfig, RewardedConfig
 from reagent_training.train.weights import adapter_settings, base_folder, load_base
 
@@ -85,6 +86,18 @@ def weights_of(config: RewardedConfig) -> str:
     return config.base if folder is None or (folder / _ADAPTER).is_file() else str(folder)
 
 
+def load_fresh(config: RunConfig) -> Start:
+    """Loads the base itself, with settings of a new adapter where one is asked for.
+
+    Raises:
+        InvalidInput: the adapter would train no layer.
+        WeightsUnavailable: the weights cannot be loaded.
+    """
+    model, tokenizer = load_base(config)
+    layers = model.config.get_text_config().num_hidden_layers
+    return Start(model, tokenizer, adapter_settings(config.lora, layers) if config.lora else None)
+
+
 def load_start(config: RewardedConfig) -> Start:
     """Loads what :func:`check_start` looked at.
 
@@ -92,9 +105,7 @@ def load_start(config: RewardedConfig) -> Start:
         WeightsUnavailable: the weights cannot be loaded.
     """
     if config.init is None:
-        model, tokenizer = load_base(config)
-        layers = model.config.get_text_config().num_hidden_layers
-        return Start(model, tokenizer, adapter_settings(config.lora, layers) if config.lora else None)
+        return load_fresh(config)
     folder = config.init.expanduser()
     if not (folder / _ADAPTER).is_file():
         return Start(*load_base(config.model_copy(update={"base": weights_of(config)})), None)

@@ -32,6 +32,7 @@ from reagent_sdk.trajectory import AgentStop, Trajectory
 sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 import tiny_agent
 from tiny_agent import CALL, CRITIQUE, RIGHT, TWO_CALLS, WRONG, question
+from tiny_llama import TEMPLATE
 
 TOKENIZER = tiny_agent.tokenizer()
 DIALOGUE = Dialogue(TOKENIZER)
@@ -274,7 +275,7 @@ def test_a_policy_that_fails_is_heard() -> None:
 
 def test_templates_that_rewrite_turns_are_refused() -> None:
     rewriting = tiny_agent.tokenizer()
-    rewriting.chat_template = tiny_agent.TEMPLATE.replace(
+    rewriting.chat_template = TEMPLATE.replace(
         "{{ message['content'] }}", "{{ message['content'] if messages[3:] == [] else 'earlier' }}"
     )
     with pytest.raises(InvalidInput, match="chat template"):

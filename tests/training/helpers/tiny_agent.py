@@ -1,8 +1,6 @@
-"""A Llama of two layers that works as an agent: it calls a tool or answers, by weights made by hand.
+"""A tiny Llama that works as an agent; see `tiny_llama`.
 
-Each thing that it can say is one token, and the next token depends on the last one alone: after the opening of a turn
-come a call or an answer, all equally likely, and after them the end. Layers add nothing at first, so that training
-moves them as in any other model.
+After the opening of a turn come a call or an answer, all equally likely, and after them the end.
 """
 
 from __future__ import annotations
@@ -12,12 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from reagent_training.agent_rl.config import AgentConfig
 from reagent_training.agent_rl.tasks import TaskSet
 from reagent_training.sampling.questions import Question
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from tiny_llama import piece_tokenizer, write_pieces
+from transformers import PreTrainedTokenizerFast
 
 from reagent_sdk.clients.base import Sampling
 from reagent_sdk.judges.base import CallableJudge
@@ -32,11 +29,6 @@ from reagent_sdk.tools.define import as_tool
 from reagent_sdk.tools.wire import TextWire
 from reagent_sdk.trajectory import Trajectory
 
-TEMPLATE = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 CALL = '<tool_call>{"name": "look_up", "arguments": {"key": "a"}}</tool_call>'
 TWO_CALLS = f'{CALL}\n<tool_call>{{"name": "look_up", "arguments": {{"key": "b"}}}}</tool_call>'
 RIGHT, WRONG, OTHERS = "Answer: 42", "Answer: 41", ("Answer: 40", "Answer: 39")
@@ -54,59 +46,16 @@ async def look_up(key: str) -> str:
 
 def tokenizer() -> PreTrainedTokenizerFast:
     """Bytes, what the agent says, and the long texts that it is told."""
-    vocabulary = {token: place for place, token in enumerate([*SPECIAL, *sorted(pre_tokenizers.ByteLevel.alphabet())])}
-    made = Tokenizer(models.BPE(vocabulary, []))
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = decoders.ByteLevel()
-    made.add_special_tokens(SPECIAL)
     sent, _ = TextWire().request([system(INSTRUCTIONS)], [as_tool(look_up)], Sampling())
     before, _, after = revision_request(CRITIQUE).partition(CRITIQUE)
     told = (sent[0].text, INSTRUCTIONS, QUESTION, before, CRITIQUE, after, FINAL)
-    made.add_tokens([AddedToken(piece, normalized=False) for piece in (CALL, TWO_CALLS, RIGHT, WRONG, *OTHERS, *told)])
-    names = {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"}
-    return PreTrainedTokenizerFast(tokenizer_object=made, chat_template=TEMPLATE, **names)
-
-
-def id_of(made: Any, piece: str) -> int:
-    """The one token of a piece."""
-    ids = made(piece, add_special_tokens=False)["input_ids"]
-    assert len(ids) == 1, (piece, ids)
-    return int(ids[0])
+    return piece_tokenizer((CALL, TWO_CALLS, RIGHT, WRONG, *OTHERS, *told))
 
 
 def write_agent(folder: Path, *, says: Sequence[str] = (CALL, TWO_CALLS, RIGHT, WRONG)) -> Path:
     """Writes weights that begin a turn with one of these pieces, and end it after that."""
-    made = tokenizer()
-    torch.manual_seed(0)
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(made),
-            hidden_size=HIDDEN,
-            intermediate_size=64,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=1024,
-            tie_word_embeddings=False,
-            bos_token_id=1,
-            eos_token_id=2,
-            pad_token_id=0,
-        )
-    )
-    after = {id_of(made, "\n"): [id_of(made, piece) for piece in says]}
-    after |= {id_of(made, piece): [2] for piece in says}
-    with torch.no_grad():
-        model.lm_head.weight.mul_(0.02)
-        directions = torch.nn.functional.normalize(torch.randn(len(made), HIDDEN), dim=1)
-        model.model.embed_tokens.weight.copy_(directions)
-        for layer in model.model.layers:
-            layer.self_attn.o_proj.weight.zero_()
-            layer.mlp.down_proj.weight.zero_()
-        for token, following in after.items():
-            for other in following:
-                model.lm_head.weight[other] += 1.5 * directions[token]
-    model.save_pretrained(folder)
-    made.save_pretrained(folder)
+    follows = {"\n": says} | {piece: ["<|im_end|>"] for piece in says}
+    write_pieces(folder, tokenizer(), follows, hidden=HIDDEN, intermediate=64, positions=1024)
     write_manifest(folder, Manifest(name="tiny", role="agent", base_model=str(folder)))
     return folder
 

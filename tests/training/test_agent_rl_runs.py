@@ -18,6 +18,7 @@ import yaml
 from reagent_training.agent_rl import recipe
 from reagent_training.agent_rl.config import AgentConfig, AgentRollout, JudgeSource
 from reagent_training.agent_rl.judging import judge_queue
+from reagent_training.agent_rl.remembered import Memory
 from reagent_training.agent_rl.samples import Samples
 from reagent_training.agent_rl.tasks import TaskSet
 from reagent_training.train import report as reports
@@ -182,6 +183,19 @@ def test_a_judge_of_this_machine_is_asked_in_batches(place: Path, tmp_path: Path
         assert all(verdict.scored for verdict in together)
 
     asyncio.run(heard())
+
+
+def test_kept_tools_are_closed_with_the_run(place: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    closed: list[Memory] = []
+    close = Memory.aclose
+
+    async def noted(memory: Memory) -> None:
+        closed.append(memory)
+        await close(memory)
+
+    monkeypatch.setattr(Memory, "aclose", noted)
+    recipe.run(tiny_agent.settings(place, "agent-grpo"), tmp_path / "out")
+    assert len(closed) == 1
 
 
 def test_some_rollouts_are_kept_to_look_at(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

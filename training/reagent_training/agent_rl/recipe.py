@@ -147,6 +147,7 @@ class Sampler:
 
     def __exit__(self, *_: object) -> None:
         with self._loop:
+            self._loop.run(self._task_set.memory.aclose())
             if self._judge is not None:
                 self._loop.run(self._judge.aclose())
 

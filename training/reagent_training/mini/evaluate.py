@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reagent_benchmarks.outcomes import ArmResult
@@ -25,7 +25,7 @@ REAGENT_C, ALWAYS = "+C", "+C, always the revision"
 
 
 def evaluate(
-    weights: Path, tokenizer: Path, config: AgentConfig, how: Evaluation, out: Path, *, arm: str, seed: int
+    weights: Path, tokenizer: Path, config: AgentConfig, how: Evaluation, out: Path, measured: Measured
 ) -> list[ArmResult]:
     """Attempts at all tasks of a configuration, graded by their rules; kept in `out`, and read back from there.
 
@@ -35,12 +35,11 @@ def evaluate(
         config: tasks, tools and limits; its judge, where it names one, makes Reagent-C of the same first attempts.
         how: attempts at each task, and sampling.
         out: a file.
-        arm: what the rows are named.
-        seed: of the sampling, and of the rows.
+        measured: names the rows, and says which of them are kept in full.
     """
     if out.is_file():
         return read_results(out)
-    results = _attempted(weights, tokenizer, config, how, arm, seed)
+    results = _attempted(weights, tokenizer, config, how, measured)
     out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(out) as file:
         for one in results:
@@ -54,7 +53,7 @@ def read_results(path: Path) -> list[ArmResult]:
 
 
 def _attempted(
-    weights: Path, tokenizer: Path, config: AgentConfig, how: Evaluation, arm: str, seed: int
+    weights: Path, tokenizer: Path, config: AgentConfig, how: Evaluation, measured: Measured
 ) -> list[ArmResult]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -76,10 +75,9 @@ def _attempted(
     roller = Roller(
         generator, Dialogue(words), limits, max_tokens=config.max_tokens, tools_of=tasks.tools_of, right_of=tasks.right
     )
-    torch.manual_seed(seed)
+    torch.manual_seed(measured.seed)
     asked = [question for question in tasks.questions for _ in range(how.samples)]
-    judge = judge_queue(config.judge, seed=seed) if config.judge else None
-    measured = _Measured(arm, seed, how.samples)
+    judge = judge_queue(config.judge, seed=measured.seed) if config.judge else None
 
     async def arms() -> list[ArmResult]:
         try:
@@ -90,30 +88,40 @@ def _attempted(
     return asyncio.run(arms())
 
 
-class _Measured:
-    """Names the rows."""
+@dataclass(frozen=True)
+class Measured:
+    """What is measured.
 
-    def __init__(self, arm: str, seed: int, samples: int) -> None:
-        self._arm, self._seed, self._samples = arm, seed, samples
+    Attributes:
+        arm: what the rows are named.
+        seed: of the sampling, and of the rows.
+        samples: attempts at each task.
+        runs: whether the first attempt at each task is kept in full, to be looked at.
+    """
+
+    arm: str
+    seed: int
+    samples: int
+    runs: bool
 
     def row(self, place: int, work: Sequence[Row], chosen: int, *, suffix: str = "", seconds: float) -> ArmResult:
         """A row of what was returned."""
-        kept = not self._seed and not place % self._samples  # enough to look at
+        kept = self.runs and not place % self.samples
         return result_of(
             work,
             chosen,
             benchmark="mini",
             sample=work[0].question.name,
-            epoch=place % self._samples + 1,
-            seed=self._seed,
-            arm=f"{self._arm}{suffix}",
+            epoch=place % self.samples + 1,
+            seed=self.seed,
+            arm=f"{self.arm}{suffix}",
             seconds=seconds,
             run=run_of(work, chosen) if kept else None,
         )
 
 
 async def _arms(
-    asked: Sequence[Question], config: AgentConfig, roller: Roller, judge: JudgeQueue | None, measured: _Measured
+    asked: Sequence[Question], config: AgentConfig, roller: Roller, judge: JudgeQueue | None, measured: Measured
 ) -> list[ArmResult]:
     """The agent alone and, where there is a judge, both ways of Reagent-C from the same first attempts."""
     began = time.monotonic()

@@ -88,11 +88,12 @@ def do(part: Part, config: MiniConfig, out: Path) -> None:
 
 
 def _measure(part: Part, config: MiniConfig, places: Places) -> None:
-    from reagent_training.mini.evaluate import evaluate
+    from reagent_training.mini.evaluate import Measured, evaluate
 
     assert part.weights is not None  # noqa: S101 - every part that measures names them
     judged = part.weights == places.agent
     told = settings.rl(config, places, "reagent-r" if judged else "agent-grpo", part.seed)
     told = told.model_copy(update={"tasks": (Tasks(path=places.test),)})
     tokenizer = settings.base_folder_of(config, places)
-    evaluate(part.weights, tokenizer, told, config.evaluation, part.results(places), arm=part.arm, seed=part.seed)
+    named = Measured(part.arm, part.seed, config.evaluation.samples, runs=part.seed == config.seeds[0])
+    evaluate(part.weights, tokenizer, told, config.evaluation, part.results(places), named)

@@ -40,7 +40,7 @@ def report(config: MiniConfig, out: Path, results: Sequence[ArmResult]) -> Repor
 
     kept = [row for row in results if row.run is not None]
     facts = {"base": config.base, "tasks": str(config.world.test), "seeds": ", ".join(map(str, config.seeds))}
-    write_page(kept, out / PAGE, title=f"{config.name}: held-out rollouts of seed 0", facts=facts)
+    write_page(kept, out / PAGE, title=f"{config.name}: held-out rollouts of seed {config.seeds[0]}", facts=facts)
     return Reported(found, text)
 
 
@@ -86,6 +86,6 @@ def _judge_line(results: Sequence[ArmResult]) -> str:
         return f"The judge: {len(heard)} first attempts, all right or all wrong; {failed} runs without a score."
     area = auroc(np.array(right), np.array(scores, dtype=float))
     return (
-        f"The judge on {len(heard)} first attempts of seed 0: AUROC {area:.3f} (a constant has 0.5), "
+        f"The judge on {len(heard)} first attempts: AUROC {area:.3f} (a constant has 0.5), "
         f"{fmean(right):.3f} of them right; {failed} of all runs without a score."
     )

@@ -49,7 +49,8 @@ def evaluate(
 
 def read_results(path: Path) -> list[ArmResult]:
     """Measured rows of a file."""
-    return [ArmResult.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    with path.open("rb") as lines:  # texts may hold what `splitlines` takes for the end of a line
+        return [ArmResult.model_validate_json(line) for line in lines]
 
 
 def _attempted(

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 
 from sums import labelled
-from tiny_llama import TEMPLATE
+from tiny_pieces import TEMPLATE
 
 
 @pytest.fixture(scope="session")

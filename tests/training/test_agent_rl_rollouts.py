@@ -32,7 +32,7 @@ from reagent_sdk.trajectory import AgentStop, Trajectory
 sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 import tiny_agent
 from tiny_agent import CALL, CRITIQUE, RIGHT, TWO_CALLS, WRONG, question
-from tiny_llama import TEMPLATE
+from tiny_pieces import TEMPLATE
 
 TOKENIZER = tiny_agent.tokenizer()
 DIALOGUE = Dialogue(TOKENIZER)

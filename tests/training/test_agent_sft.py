@@ -250,6 +250,15 @@ def test_revisions_make_up_their_share_and_follow_wrong_work_on_the_same_questio
     assert len(encoded(rows, dialogue, revision_share=0.9)[0]) == 8 + 6, "as many as there are, without a critique none"
 
 
+def test_with_any_drafts_right_work_is_revised_too_but_never_by_itself(dialogue: Dialogue) -> None:
+    rows = [work(6), work(6, id="again"), work(6, right=False), work(7)]
+    found, _ = encoded(rows, dialogue, revision_share=0.9, revision_drafts="any", max_tokens=4_096)
+    revisions = [dialogue.text(one.input_ids) for one in found[3:]]
+    assert [one.row for one in found[3:]].count("again") == 2
+    assert len(revisions) == 4, "two drafts for each piece of work on 6; 7 has no other work"
+    assert sum("not what python printed" in text for text in revisions) == 2
+
+
 def write_tasks(folder: Path, tools: tuple[str, ...] = ("python",), answer: str = "42") -> None:
     task = SynthTask(
         id="task-6",

@@ -1,4 +1,4 @@
-"""A tiny Llama that works as an agent; see `tiny_llama`.
+"""A tiny Llama that works as an agent; see `tiny_pieces`.
 
 After the opening of a turn come a call or an answer, all equally likely, and after them the end.
 """
@@ -13,7 +13,7 @@ from typing import Any
 from reagent_training.agent_rl.config import AgentConfig
 from reagent_training.agent_rl.tasks import TaskSet
 from reagent_training.sampling.questions import Question
-from tiny_llama import piece_tokenizer, write_pieces
+from tiny_pieces import piece_tokenizer, write_pieces
 from transformers import PreTrainedTokenizerFast
 
 from reagent_sdk.clients.base import Sampling

@@ -1,4 +1,4 @@
-"""A tiny Llama that writes whole verdicts, all grades and critiques equally likely; see `tiny_llama`."""
+"""A tiny Llama that writes whole verdicts, all grades and critiques equally likely; see `tiny_pieces`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from reagent_training.data.record import LabelledTrajectory, LabelSource
-from tiny_llama import piece_tokenizer, write_pieces
+from tiny_pieces import piece_tokenizer, write_pieces
 from transformers import PreTrainedTokenizerFast
 
 from reagent_sdk.prompts import judge_prompt

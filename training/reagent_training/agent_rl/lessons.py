@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -55,7 +55,7 @@ def agent_examples(
     taught = {one.row for one in attempts}
     share = config.revision_share
     wanted = round(len(attempts) * share / (1 - share))
-    pairs = _revisions([row for row in chosen if row.id in taught], rows)
+    pairs = _revisions([row for row in chosen if row.id in taught], _drafts(rows, config))
     return attempts + list(islice(encoded(pairs), wanted))
 
 
@@ -82,17 +82,26 @@ def _chosen(row: LabelledTrajectory, config: AgentSftConfig, left_out: Counter[s
     return True
 
 
-def _revisions(taught: Sequence[LabelledTrajectory], rows: Sequence[LabelledTrajectory]) -> Iterator[Lesson]:
-    """Work that is taught, each piece after other wrong work on the question and its critique: all once, then again."""
-    wrong: dict[str, list[Feedback]] = defaultdict(list)
+def _drafts(rows: Sequence[LabelledTrajectory], config: AgentSftConfig) -> dict[str, list[LabelledTrajectory]]:
+    """The work that may be revised, by question."""
+    found: dict[str, list[LabelledTrajectory]] = defaultdict(list)
     for row in rows:
-        if row.correct is False and row.critique is not None and not _misfit(row.trajectory.messages):
-            wrong[row.group].append(Feedback(row.trajectory, row.critique))
-    for turn in range(max(map(len, wrong.values()), default=0)):
+        allowed = row.correct is False or (config.revision_drafts == "any" and row.correct is True)
+        if allowed and row.critique is not None and not _misfit(row.trajectory.messages):
+            found[row.group].append(row)
+    return found
+
+
+def _revisions(
+    taught: Sequence[LabelledTrajectory], drafts: Mapping[str, Sequence[LabelledTrajectory]]
+) -> Iterator[Lesson]:
+    """Work that is taught, each piece after other work on the question and its critique: all once, then again."""
+    for turn in range(max(map(len, drafts.values()), default=0)):
         for place, row in enumerate(taught):
-            drafts = [] if row.correct is False else wrong[row.group]
-            if turn < len(drafts):
-                yield Lesson(row, drafts[(place + turn) % len(drafts)])
+            others = [draft for draft in drafts.get(row.group, ()) if draft.id != row.id]
+            if row.correct is not False and turn < len(others):
+                draft = others[(place + turn) % len(others)]
+                yield Lesson(row, Feedback(draft.trajectory, draft.critique or ""))
 
 
 def _encoded(lesson: Lesson, dialogue: Dialogue, config: AgentSftConfig, tools: Sequence[Any]) -> Encoded | str:

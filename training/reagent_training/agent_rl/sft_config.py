@@ -36,7 +36,10 @@ class AgentSftConfig(RunConfig):
     )
     instructions: str = INSTRUCTIONS
     revision_share: float = Field(
-        0.0, ge=0, lt=1, description="share of examples that revise wrong work on the question after its critique"
+        0.0, ge=0, lt=1, description="share of examples that revise other work on the question after its critique"
+    )
+    revision_drafts: Literal["wrong", "any"] = Field(
+        "wrong", description="what is revised. any: also work that was right, which teaches to let a good answer stand"
     )
     validate_every: int | None = Field(None, ge=1, description="updates between passes over the validation rows")
 

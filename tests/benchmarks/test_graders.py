@@ -318,9 +318,9 @@ def test_hostile_expressions_are_wrong_and_the_next_one_is_graded(maths: MathsGr
 
 def test_what_computes_without_end_is_stopped_and_a_reference_is_not_the_answers_fault() -> None:
     process = MathsProcess(seconds=1, memory_mb=1024, wall=100)
-    stopped = process.compare(["x"], "(" * 200)
+    stopped = process.compare(["x"], "(" * 1_000)
     assert (stopped.right, "processor time" in stopped.why) == (False, True)
-    assert process.compare(["(" * 200], "x").right is None
+    assert process.compare(["(" * 1_000], "x").right is None
     process.close()
 
 

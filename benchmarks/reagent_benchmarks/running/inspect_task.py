@@ -11,6 +11,7 @@ from reagent_adapters.versions import require
 from reagent_benchmarks.grading import Grader
 from reagent_benchmarks.outcomes import Outcome
 from reagent_benchmarks.running.arms import Arm, arms_of
+from reagent_benchmarks.running.calls import journal_in_force, question
 from reagent_benchmarks.running.failures import Unreachable, told
 from reagent_benchmarks.running.making import AgentMaker, AgentPlan, judge_of
 from reagent_benchmarks.running.question import ArmRun, work_on
@@ -72,10 +73,12 @@ def arms(
     if judged and judges is None:
         raise InvalidInput("only the bare arm works without a judge: pass --judge SPEC, or --arms bare")
     maker = AgentMaker(agent, AgentPlan(**plan))
+    journal = journal_in_force()
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         task = _task_of(state)
-        made = await work_on(task, maker.for_task(task, state.epoch), judges, wanted, seconds=seconds)
+        with question(journal, f"{state.sample_id} {state.epoch}"):
+            made = await work_on(task, maker.for_task(task, state.epoch), judges, wanted, seconds=seconds)
         state.store.set(RUNS, {one.arm.value: one.model_dump_json(fallback=str) for one in made})
         state.output = ModelOutput.from_content("reagent", made[-1].run.answer or "")
         lost = next((one for one in made if one.unreachable), None)

@@ -6,12 +6,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from reagent_benchmarks.running.calls import KeptClient, journal_in_force
 from reagent_benchmarks.suite.base import BenchmarkItem
 from reagent_sdk.agents import Agent, ModelAgent
 from reagent_sdk.clients.base import ChatClient, Sampling, runs_here
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.frozen import Settings
 from reagent_sdk.judges.base import Judge
+from reagent_sdk.judges.model import ModelJudge
 from reagent_sdk.task import Task
 
 NOBODY = "none"
@@ -89,11 +91,12 @@ class AgentMaker:
 def _client(spec: str) -> ChatClient:
     from reagent_sdk.specs import client_for
 
-    return client_for(spec)
+    client = client_for(spec)
+    return client if journal_in_force() is None else KeptClient(client)
 
 
 def judge_of(judge: str | Judge | None) -> Judge | None:
-    """The judge of a spec; None for "none".
+    """The judge of a spec; None for "none". In a study its replies are kept, and its frames have the study's secret.
 
     Raises:
         InvalidInput: as `judge_for`.
@@ -101,7 +104,14 @@ def judge_of(judge: str | Judge | None) -> Judge | None:
     """
     from reagent_sdk.specs import judge_for
 
-    return None if judge == NOBODY else judge_for(judge)
+    return None if judge == NOBODY else judge_for(judge, adapt=_keeping)
+
+
+def _keeping(judge: ModelJudge) -> ModelJudge:
+    journal = journal_in_force()
+    if journal is None:
+        return judge
+    return ModelJudge(KeptClient(judge.client), judge.settings, secret=journal.secret, name=judge.name)
 
 
 def ungated(judge: Judge | None) -> bool:

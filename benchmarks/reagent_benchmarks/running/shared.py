@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 import anyio
 
+from reagent_benchmarks.running.calls import clock
 from reagent_sdk import scope
 from reagent_sdk.agents import Agent, Feedback, Work
 from reagent_sdk.errors import BudgetExceeded
@@ -51,7 +51,7 @@ class _Once(Generic[T]):
                 if isinstance(made, Exception):
                     raise made
                 return made
-        meter, began = scope.current().meter, time.monotonic()
+        meter, began = scope.current().meter, clock()
         before = meter.usage
         kept: T | Exception = BudgetExceeded("seconds", "the question's time ran out")  # stays when we are cancelled
         try:
@@ -63,7 +63,7 @@ class _Once(Generic[T]):
             kept = error
             raise
         finally:
-            took = time.monotonic() - began
+            took = clock() - began
             self.seconds += took
             self._made.append((key, kept, took, meter.usage - before))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from reagent_benchmarks.outcomes import ArmResult
+from reagent_benchmarks.running.calls import CallJournal, keeping
 from reagent_benchmarks.running.results import log_files, results_of
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.record_line import encode
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 RUN_LOG = "runs.jsonl"
 """The run log beside the logs."""
+CALLS = "calls.jsonl"
+"""Replies of models, until no question is left to ask."""
 _LOCK = ".lock"
 
 
@@ -43,7 +46,7 @@ class Study:
 
 
 def run(study: Study, *, display: Literal["rich", "none"] = "none") -> list[ArmResult]:
-    """Runs a study, or goes on with it where it was interrupted; questions that have a result are not asked again.
+    """Runs a study, or goes on with it where it was interrupted; what has a result or a reply is not asked again.
 
     Args:
         study: what is run.
@@ -58,7 +61,9 @@ def run(study: Study, *, display: Literal["rich", "none"] = "none") -> list[ArmR
     study.out.mkdir(parents=True, exist_ok=True)
     with _locked(study.out):
         _check(study)
-        _evaluate(study, display)
+        with keeping(CallJournal(study.out / CALLS)) as journal:
+            if _evaluate(study, display):
+                journal.remove()
         rows = results_of([study.out])
         export(rows, study.out / RUN_LOG)
     return rows
@@ -77,14 +82,15 @@ def export(rows: Sequence[ArmResult], file: Path) -> int:
     return len(runs)
 
 
-def _evaluate(study: Study, display: Literal["rich", "none"]) -> None:
+def _evaluate(study: Study, display: Literal["rich", "none"]) -> bool:
+    """Works on what has no result; False when there is still such a question."""
     from inspect_ai import eval_set
 
     from reagent_benchmarks.inspect_tasks import TASKS
 
     task = TASKS[study.name](**study.arguments)
     with contextlib.redirect_stdout(sys.stderr):
-        eval_set(
+        done, _ = eval_set(
             task,
             log_dir=str(study.out),
             retry_attempts=1,
@@ -97,6 +103,7 @@ def _evaluate(study: Study, display: Literal["rich", "none"]) -> None:
             ctl_server=False,
             log_dir_allow_dirty=True,
         )
+    return bool(done)
 
 
 @contextlib.contextmanager
@@ -115,6 +122,7 @@ def _locked(folder: Path) -> Iterator[None]:
 def _check(study: Study) -> None:
     """Refuses a folder that holds something else."""
     if not any(study.out.rglob("*.eval")):
+        (study.out / CALLS).unlink(missing_ok=True)  # of a study whose logs were taken away, to begin anew
         return
     from inspect_ai.log import read_eval_log
 

@@ -58,6 +58,7 @@ _TAG = re.compile(
     rf"{_OPEN}(?:(?=[<|/\\]{{0,4}}(?:[a-z]{{2,12}}[:_|])?(?:{_NAMES}))|(?=<?[/\\]?(?:{'|'.join(_WHOLE)})(?:>|&gt))"
     rf"|(?=(?:function|parameter|invoke)=)|(?=[/\\]?\|[^<>|]{{1,60}}\|>)|(?=[a-z_]{{1,30}}\|>))"
 )
+_STEPS_TAG = re.compile(rf"{_OPEN}(?=[<|/\\]{{0,4}}(?:[a-z]{{2,12}}[:_|])?{_word('steps')})")
 _BRACKET = re.compile(rf"\[(?=/?(?:{'|'.join(_SQUARE)})\]|/?\||e~\[)|\](?=~!?b\])")
 _OWN = (
     r"#(?:question|work|finalanswer)|\[\d{1,9}\](?:system|developer|user|assistant|tool|function|resultof)|->calls|"
@@ -95,6 +96,17 @@ def defuse(text: str) -> str:
         chars[origin[position]] = _SAFE_OPEN
     for position in brackets:
         chars[origin[position]] = _SAFE_SQUARE
+    return "".join(chars)
+
+
+def defuse_steps(text: str) -> str:
+    """Breaks look-alikes of the tag <steps>, which only a judge that is asked for steps may write; keeps the length."""
+    found = [match.start() for match in _STEPS_TAG.finditer(fold(text))]
+    if not found:
+        return text
+    origin, chars = origins(text), list(text)
+    for position in found:
+        chars[origin[position]] = _SAFE_OPEN
     return "".join(chars)
 
 

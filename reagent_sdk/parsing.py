@@ -91,7 +91,7 @@ def render_verdict(verdict: Verdict) -> str:
 
 
 def _split(text: str, reasoning: str) -> _Blocks:
-    rest = _without_trailer(text)
+    rest = without_trailer(text)
     rest, score = _last_block(rest, "score")
     rest, critique = _last_block(rest, "critique")
     if not rest and reasoning.strip():
@@ -133,7 +133,7 @@ def _last_block(text: str, name: str) -> tuple[str, str]:
     return text[:start].rstrip(), content
 
 
-def _without_trailer(text: str) -> str:
+def without_trailer(text: str) -> str:
     """Drops white space, a closing code fence and end-of-turn tokens from the end of a reply."""
     text = text.rstrip()
     for trailer in (*_TRAILERS, "```"):

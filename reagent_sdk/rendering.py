@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from reagent_sdk.framing import defuse_lines, one_line
@@ -19,13 +19,21 @@ _SHARE_OF_ENDS = 0.25
 
 
 class Rendered(NamedTuple):
-    """Text for the judge, and how many characters of the original it leaves out."""
+    """Text for the judge, how many characters of the original it leaves out, and which steps of the agent it shows.
+
+    `steps` maps the number of a step to its index in `trajectory.messages`. A last message that is the answer has no
+    number in the text; here it has the one after all others, and `answer_step` is that number.
+    """
 
     text: str
     omitted_chars: int
+    steps: Mapping[int, int]
+    answer_step: int | None
 
 
 class _Step(NamedTuple):
+    number: int
+    place: int | None  # index in the trajectory, of steps of the agent
     head: str
     body: str
     is_tool: bool
@@ -48,9 +56,13 @@ def render_record(task: Task, trajectory: Trajectory, *, max_chars: int) -> Rend
     question, cut_question = clip(defuse_lines(task.question), ends)
     answer, cut_answer = clip(defuse_lines(trajectory.answer), ends)
     steps = list(_steps(task, trajectory))
-    work, cut_work = _fit(steps, max_chars - len(question) - len(answer) - 200)
+    work, cut_work, shown = _fit(steps, max_chars - len(question) - len(answer) - 200)
     text = f"# Question\n{question}\n\n# Work\n{work or '(no steps were recorded)'}\n\n# Final answer\n{answer}"
-    return Rendered(text, cut_question + cut_answer + cut_work)
+    places = {step.number: step.place for step in shown if step.place is not None}
+    answer_step = len(steps) + 1 if _ends_with_answer(trajectory) else None
+    if answer_step is not None:
+        places[answer_step] = len(trajectory.messages) - 1
+    return Rendered(text, cut_question + cut_answer + cut_work, places, answer_step)
 
 
 def clip(text: str, limit: int) -> tuple[str, int]:
@@ -68,24 +80,28 @@ def clip(text: str, limit: int) -> tuple[str, int]:
 
 
 def _steps(task: Task, trajectory: Trajectory) -> Iterator[_Step]:
-    messages = list(trajectory.messages)
-    if messages and _is_final_answer(messages[-1], trajectory):
-        messages.pop()
+    work = list(enumerate(trajectory.messages))
+    if _ends_with_answer(trajectory):
+        work.pop()
     asked = task.question.strip()
-    conversation = [m for m in task.history if m.role != "system"] + messages
+    conversation = [(None, message) for message in task.history if message.role != "system"]
     number = 0
-    for message in conversation:
+    for place, message in (*conversation, *work):
         if message.role == "user" and message.text.strip() == asked:
             continue
         number += 1
-        yield _step(number, message)
+        yield _step(number, place, message)
 
 
-def _is_final_answer(message: Message, trajectory: Trajectory) -> bool:
-    return message.role == "assistant" and not message.tool_calls and message.text.strip() == trajectory.answer.strip()
+def _ends_with_answer(trajectory: Trajectory) -> bool:
+    """Whether the last message is the answer, which then appears once."""
+    if not trajectory.messages:
+        return False
+    last = trajectory.messages[-1]
+    return last.role == "assistant" and not last.tool_calls and last.text.strip() == trajectory.answer.strip()
 
 
-def _step(number: int, message: Message) -> _Step:
+def _step(number: int, place: int | None, message: Message) -> _Step:
     """One message; role, tool names and call ids are as hostile as the rest, and must not leave their line."""
     label = message.role
     if message.role == "tool":
@@ -94,20 +110,21 @@ def _step(number: int, message: Message) -> _Step:
     for call in message.tool_calls or ():
         called = one_line(f"{call.name} {call.id}")
         lines.append(f"-> calls {called}: {defuse_lines(call.arguments_text)}")
-    return _Step(f"[{number}] {one_line(label)}", "\n".join(lines), message.role == "tool")
+    own = place if message.role == "assistant" else None
+    return _Step(number, own, f"[{number}] {one_line(label)}", "\n".join(lines), message.role == "tool")
 
 
-def _fit(steps: list[_Step], room: int) -> tuple[str, int]:
-    """Shortens tool results first, then everything, then drops steps from the middle."""
+def _fit(steps: list[_Step], room: int) -> tuple[str, int, list[_Step]]:
+    """Shortens tool results first, then everything, then drops steps; returns text, characters cut and steps shown."""
     text = _join(steps)
     if len(text) <= room:
-        return text, 0
+        return text, 0, steps
     for tools_only in (True, False):
         cap = max(room, 2 * _SMALLEST_CAP)
         while cap >= _SMALLEST_CAP:
             shortened, cut = _clip_steps(steps, cap, tools_only=tools_only)
             if len(text := _join(shortened)) <= room:
-                return text, cut
+                return text, cut, steps
             cap //= 2
     return _drop_middle(shortened, cut, room)
 
@@ -123,7 +140,7 @@ def _clip_steps(steps: list[_Step], cap: int, *, tools_only: bool) -> tuple[list
     return out, total
 
 
-def _drop_middle(steps: list[_Step], cut: int, room: int) -> tuple[str, int]:
+def _drop_middle(steps: list[_Step], cut: int, room: int) -> tuple[str, int, list[_Step]]:
     """Keeps the first steps and, with twice their room, the last ones; the end of the work matters most."""
     head: list[str] = []
     tail: list[str] = []
@@ -139,7 +156,8 @@ def _drop_middle(steps: list[_Step], cut: int, room: int) -> tuple[str, int]:
         tail.insert(0, texts.pop())
     dropped = sum(len(text) for text in texts)
     gap = [f"[... {len(texts)} steps left out ...]"] if texts else []
-    return "\n\n".join(head + gap + tail), cut + dropped
+    shown = steps[: len(head)] + steps[len(steps) - len(tail) :]
+    return "\n\n".join(head + gap + tail), cut + dropped, shown
 
 
 def _join(steps: list[_Step]) -> str:

@@ -9,6 +9,8 @@ http://host:8001/v1          an OpenAI-compatible server, called directly; `#MOD
 hf:ORG/NAME or hf:PATH       Hugging Face weights, run by transformers (extra `hf`)
 provider/model               any model that litellm knows, such as openai/gpt-5 or hosted_vllm/Qwen/Qwen3-8B
 
+`steps:` before the spec of a judge asks it to label each step of the agent as well, see :attr:`Verdict.steps`.
+
 Judges may be composed as well, see :mod:`reagent_sdk.judges.composed`.
 """
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 LOCAL_MAX_TOKENS = 1024
 LOCAL_WINDOW_CHARS = 16_000
 JUDGE_VARIABLE = "REAGENT_JUDGE"
+STEPS = "steps:"
 FORMS = "local, local:NAME_OR_PATH, http://HOST:PORT/v1[#MODEL], hf:NAME_OR_PATH or provider/model"
 
 JudgeLike: TypeAlias = "str | Judge | Callable[..., Any] | list[JudgeLike] | tuple[JudgeLike, ...] | None"
@@ -125,7 +128,9 @@ def judge_for(judge: JudgeLike, *, adapt: Callable[[ModelJudge], ModelJudge] | N
 
 
 def _model_judge(spec: str, adapt: Callable[[ModelJudge], ModelJudge] | None) -> Judge:
-    spec, settings = _with_prompt(spec)
+    plain = spec.removeprefix(STEPS)
+    labels_steps = plain != spec
+    spec, settings = _with_prompt(plain)
     try:
         reference = local_reference(spec, DEFAULT_JUDGE)
         client = client_for(spec) if reference is None else local_client(reference)
@@ -134,9 +139,11 @@ def _model_judge(spec: str, adapt: Callable[[ModelJudge], ModelJudge] | None) ->
     weights = _weights_here(spec) if reference is None else reference.weights
     if weights is not None:
         settings = settings_of(weights, spec)
+    if labels_steps:
+        settings = (settings or JudgeSettings()).model_copy(update={"steps": True})
     judge = ModelJudge(client, settings)
     judge = adapt(judge) if adapt else judge
-    if weights is None:
+    if weights is None or judge.settings.steps:  # a calibration beside weights was fitted without labels of steps
         return judge
     from reagent_sdk.calibration.card import FILE_NAME, read_calibration
     from reagent_sdk.judges.calibrated import CalibratedJudge

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from enum import StrEnum
 from statistics import pstdev
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -26,6 +26,14 @@ class VerdictStatus(StrEnum):
     """The judge's answer was cut off by a token limit."""
     UNAVAILABLE = "unavailable"
     """The judge could not be reached, or failed."""
+
+
+class StepLabel(Frozen):
+    """What a judge says of one step of the agent."""
+
+    step: int = Field(ge=1, description="its number in the record that the judge read")
+    message: int = Field(ge=0, description="its index in the trajectory's messages")
+    label: Literal[-1, 0, 1] = Field(description="1 good, 0 neutral, -1 bad")
 
 
 class Verdict(Frozen):
@@ -55,6 +63,10 @@ class Verdict(Frozen):
     bare_score: float | None = Field(
         None, ge=0, le=1, description="the judge's own score, where a calibration mapped it"
     )
+    steps: tuple[StepLabel, ...] = Field(
+        (), description="a label for each step that was shown, where they were asked for"
+    )
+    steps_reason: str = Field("", description="why there are no such labels although they were asked for")
 
     @field_validator("critique", "analysis")
     @classmethod

@@ -70,7 +70,7 @@ def asked_judge(spec: str) -> Asked:
             f"{spec} is calibrated already; calibrate the judge itself, and if a calibration.json lies beside its "
             "weights, move that away first"
         )
-    version = judge.settings.prompt_version if isinstance(judge, ModelJudge) else None
+    version = judge.prompt_version if isinstance(judge, ModelJudge) else None
     return Asked(gated_judge(judge), spec, version)
 
 

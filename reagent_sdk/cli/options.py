@@ -9,7 +9,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 SPEC_FORMS = "local, local:NAME_OR_PATH, http://HOST:PORT/v1[#MODEL], hf:NAME_OR_PATH or provider/model"
-COMPOSED_FORMS = "first:A|B, mean:A|B, median:5*A, min:A|B, calibrated:FILE"
+COMPOSED_FORMS = "first:A|B, mean:A|B, median:5*A, min:A|B, steps:A, calibrated:FILE"
 
 JudgeOption: TypeAlias = Annotated[
     str | None,
@@ -65,6 +65,7 @@ def check_spec(spec: str) -> None:
     from reagent_sdk.errors import InvalidInput
     from reagent_sdk.models.registry import KNOWN, did_you_mean
 
+    spec = spec.removeprefix("steps:")
     if not spec.startswith("local:"):
         return
     name = spec.removeprefix("local:").partition("?")[0]

@@ -7,11 +7,13 @@ from rich.text import Text
 
 from reagent_sdk.cli.terminal import clean, one_line, score_text
 from reagent_sdk.messages import Message, ToolCall
+from reagent_sdk.step_labels import WORDS
 from reagent_sdk.verdict import Verdict
 
 _MAX_CHARS = 600
 _MAX_LINES = 8
 _MAX_TOOLS = 12
+_WORDS = {label: word for word, label in WORDS.items()}
 
 
 def row(label: str, value: Text) -> Table:
@@ -36,6 +38,10 @@ def verdict_rows(verdict: Verdict, *, whole: bool = False) -> list[tuple[str, Te
         rows.append(("", Text(f"the judge itself said {verdict.bare_score:.2f}", style="dim")))
     if verdict.critique:
         rows.append(("critique", Text(clean(verdict.critique) if whole else shortened(verdict.critique))))
+    if verdict.steps:
+        rows.append(("steps", Text(", ".join(f"{one.step} {_WORDS[one.label]}" for one in verdict.steps))))
+    if verdict.steps_reason:
+        rows.append(("steps", Text(f"not labelled: {one_line(verdict.steps_reason)}", style="yellow")))
     if verdict.leaks:
         rows.append(("leaks", Text("the critique gives an answer away", style="yellow")))
     return rows

@@ -68,9 +68,11 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
     said: dict[str, Any] = {"status": verdict.status.value, "judge": verdict.judge}
     if verdict.score is not None:
         said["score"] = verdict.score
-    for name in ("critique", "reason", "prompt_version"):
+    for name in ("critique", "reason", "prompt_version", "steps_reason"):
         if text := getattr(verdict, name):
             said[name] = text
+    if verdict.steps:
+        said["steps"] = [one.model_dump() for one in verdict.steps]
     return said
 
 

@@ -2,6 +2,7 @@
 
 first:SPEC|SPEC          the second stands in where the first fails
 mean:, median:, min:     of SPEC|SPEC, or of 5*SPEC: five samples of one model
+steps:SPEC               one model that labels each step of the agent as well; may stand inside the others
 calibrated:FILE          the judge that `reagent calibrate` wrote the file about, with its map, gate and revision rule
 """
 
@@ -18,7 +19,7 @@ from reagent_sdk.judges.ensemble import Combine, EnsembleJudge
 from reagent_sdk.judges.fallback import FallbackJudge
 from reagent_sdk.judges.model import ModelJudge
 
-FORMS = "first:A|B, mean:A|B, median:5*A, min:A|B, calibrated:FILE"
+FORMS = "first:A|B, mean:A|B, median:5*A, min:A|B, steps:A, calibrated:FILE"
 
 
 def composed(spec: str, make: Callable[[str], Judge]) -> Judge | None:

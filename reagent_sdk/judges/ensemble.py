@@ -22,7 +22,8 @@ _COMBINED: dict[Combine, Callable[[Sequence[float]], float]] = {"mean": fmean, "
 class EnsembleJudge:
     """Asks all its members at once and combines their scores; the members' scores are kept on the verdict.
 
-    The critique is that of the member whose score lies nearest to the combined one, the stricter among equals. Members
+    The critique, with labels of steps where members give them, is that of the member whose score lies nearest to the
+    combined one, the stricter among equals. Members
     that fail are never counted as a number: with fewer than `quorum` scores there is no score at all.
 
     Args:

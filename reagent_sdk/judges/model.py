@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from pydantic import Field
 
-from reagent_sdk import framing
+from reagent_sdk import framing, step_labels
 from reagent_sdk.clients.base import ChatClient, Completion, Sampling
 from reagent_sdk.errors import BudgetExceeded, ContextOverflow, InvalidInput, ModelError, ReagentError
 from reagent_sdk.frozen import Settings
@@ -16,7 +16,7 @@ from reagent_sdk.leaks import leaked_answers
 from reagent_sdk.messages import Message, assistant
 from reagent_sdk.parsing import parse_verdict
 from reagent_sdk.prompts import CURRENT_PROMPT, GRADE, VERDICT_GRAMMAR, JudgePrompt, judge_prompt
-from reagent_sdk.rendering import SMALLEST_ROOM, clip
+from reagent_sdk.rendering import SMALLEST_ROOM, clip, render_record
 from reagent_sdk.task import Task
 from reagent_sdk.trajectory import Trajectory
 from reagent_sdk.usage import Usage
@@ -35,6 +35,7 @@ class JudgeSettings(Settings):
     on_leak: Literal["reask", "flag"] = Field(
         "reask", description="a critique that states an answer is asked for again, or only flagged on the verdict"
     )
+    steps: bool = Field(False, description="ask for a label of each step of the agent as well, see `Verdict.steps`")
     gate: float | None = Field(None, ge=0, le=1, description="accept threshold that ships with this judge")
     caveat: str = Field("", description="what every run by this judge should say about it")
 
@@ -82,8 +83,13 @@ class ModelJudge:
 
     @property
     def gate(self) -> float | None:
-        """The accept threshold that ships with this judge."""
-        return self.settings.gate
+        """The accept threshold that ships with this judge; it was fitted without step labels, and holds without."""
+        return None if self.settings.steps else self.settings.gate
+
+    @property
+    def prompt_version(self) -> str:
+        """What its verdicts name: the prompt's version, marked where step labels are asked for as well."""
+        return self._prompt.version + (step_labels.MARK if self.settings.steps else "")
 
     @property
     def caveat(self) -> str:
@@ -129,8 +135,13 @@ class ModelJudge:
         room = self.settings.max_chars
         while True:
             messages, omitted = self._prompt.messages(task, trajectory, code=code, max_chars=room)
+            steps: Mapping[int, int] = {}
+            if self.settings.steps:
+                shown = render_record(task, trajectory, max_chars=room)
+                steps = shown.steps
+                messages = step_labels.with_request(messages, steps, shown.answer_step) if steps else messages
             try:
-                verdict = await self._hear(messages, task, trajectory)
+                verdict = await self._hear(messages, task, trajectory, steps)
             except ModelError as error:
                 room //= 2
                 if isinstance(error, ContextOverflow) and room >= SMALLEST_ROOM:
@@ -140,7 +151,7 @@ class ModelJudge:
                 update={
                     "critique": verdict.critique.replace(code, "?"),
                     "judge": self.name,
-                    "prompt_version": self._prompt.version,
+                    "prompt_version": self.prompt_version,
                     "omitted_chars": omitted,
                 }
             )
@@ -148,7 +159,7 @@ class ModelJudge:
     def _failed(self, error: ReagentError) -> Verdict:
         reason = f"{type(error).__name__}: {error}"
         failed = Verdict.failed(VerdictStatus.UNAVAILABLE, reason, judge=self.name)
-        return failed.model_copy(update={"prompt_version": self._prompt.version})
+        return failed.model_copy(update={"prompt_version": self.prompt_version})
 
     async def _adopt_hosted(self) -> None:
         """Asks a server once which prompt its judge was trained on, unless the settings say it.
@@ -166,9 +177,11 @@ class ModelJudge:
         if isinstance(room := told.get("max_chars"), int) and "max_chars" not in self.settings.model_fields_set:
             self.settings = JudgeSettings.model_validate({**dict(self.settings), "max_chars": room})
 
-    async def _hear(self, messages: Sequence[Message], task: Task, trajectory: Trajectory) -> Verdict:
+    async def _hear(
+        self, messages: Sequence[Message], task: Task, trajectory: Trajectory, steps: Mapping[int, int]
+    ) -> Verdict:
         """Asks until there is a verdict that can be used or the asks are used up; returns the best there is."""
-        sampling, usage, heard = self._sampling_for_prompt(), Usage(), None
+        sampling, usage, heard = self._sampling_for_prompt(steps), Usage(), None
         for asks in range(1, self.settings.reasks + 2):  # noqa: B007 - the count of the last ask is reported
             try:
                 reply = await self.client.complete(messages, sampling)
@@ -177,7 +190,7 @@ class ModelJudge:
                     raise
                 break  # only the critique was to be written anew; the score stands, and the leak stays flagged
             usage += reply.usage
-            heard = _merged(heard, self._read(reply, task, trajectory))
+            heard = _merged(heard, self._read(reply, task, trajectory, steps))
             trouble = self._trouble(heard)
             if trouble is None:
                 break
@@ -185,21 +198,38 @@ class ModelJudge:
                 sampling = _with_more_room(sampling)
             else:
                 said, _ = clip(framing.defuse(reply.text).strip() or "(nothing)", 2_000)
-                messages = [*messages, assistant(said), self._prompt.reask(trouble)]
+                again = self._prompt.reask(trouble)
+                if steps:
+                    said, again = framing.defuse_steps(said), step_labels.request_again(again, steps)
+                messages = [*messages, assistant(said), again]
                 sampling = _reseeded(sampling)
         assert heard is not None  # noqa: S101 - there is at least one ask
         return heard.model_copy(update={"usage": usage, "asks": asks})
 
-    def _sampling_for_prompt(self) -> Sampling:
-        """A graded verdict has a grammar of its own, and its score is read from the probabilities of the grade."""
-        sampling = self.settings.sampling
-        if not self._prompt.graded:
-            return sampling
-        grammar = self._prompt.grammar if sampling.grammar == VERDICT_GRAMMAR else sampling.grammar
-        return sampling.model_copy(update={"grammar": grammar, "top_logprobs": TOP})
+    def _sampling_for_prompt(self, steps: Mapping[int, int]) -> Sampling:
+        """A graded verdict has a grammar of its own, and its score is read from the probabilities of the grade.
 
-    def _read(self, reply: Completion, task: Task, trajectory: Trajectory) -> Verdict:
-        verdict = self._parse(reply.text, reasoning=reply.message.reasoning, truncated=reply.truncated)
+        Labels of steps lengthen the grammar and the room.
+        """
+        sampling = self.settings.sampling
+        if self._prompt.graded:
+            grammar = self._prompt.grammar if sampling.grammar == VERDICT_GRAMMAR else sampling.grammar
+            sampling = sampling.model_copy(update={"grammar": grammar, "top_logprobs": TOP})
+        if not steps:
+            return sampling
+        room = sampling.max_tokens and sampling.max_tokens + step_labels.TOKENS_PER_STEP * (len(steps) + 1)
+        grammar = step_labels.with_steps(sampling.grammar, steps)
+        return sampling.model_copy(update={"grammar": grammar, "max_tokens": room})
+
+    def _read(self, reply: Completion, task: Task, trajectory: Trajectory, steps: Mapping[int, int]) -> Verdict:
+        read = step_labels.ReadSteps(reply.text)
+        if steps:
+            read = step_labels.take_steps(reply.text, steps, truncated=reply.truncated)
+        elif self.settings.steps:
+            read = step_labels.ReadSteps(reply.text, (), "the record shows no step of the agent")
+        verdict = self._parse(read.rest, reasoning=reply.message.reasoning, truncated=reply.truncated)
+        if verdict.status in (VerdictStatus.SCORED, VerdictStatus.ABSTAINED):
+            verdict = verdict.model_copy(update={"steps": read.labels, "steps_reason": read.reason})
         score = expected_score(GRADE, reply.alternatives) if self._prompt.graded and verdict.scored else None
         if score is not None:
             verdict = verdict.model_copy(update={"score": round(score, 4), "said_score": verdict.score})

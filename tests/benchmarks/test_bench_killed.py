@@ -39,7 +39,8 @@ pytestmark = [
 KILLS, QUESTIONS, AT_A_TIME = 5, 12, 3
 FORKS = """
 import json, os, sys
-from importlib import metadata
+from contextlib import suppress
+from importlib import import_module, metadata
 from pathlib import Path
 
 known = metadata.packages_distributions()
@@ -49,14 +50,19 @@ from reagent_benchmarks.running.study import Study, run
 
 for line in sys.stdin:
     name, out, *more = json.loads(line)
+    seen = Path(out).with_suffix(".modules")
     child = os.fork()
     if child == 0:
         run(Study(name, Path(out), *more))
+        seen.write_text(json.dumps([*sys.modules]))
         os._exit(0)
     print(child, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    for module in json.loads(seen.read_text()) if seen.exists() else ():
+        with suppress(Exception):
+            import_module(module)
 """
-"""Runs studies in processes of their own, without importing everything for each of them."""
+"""Runs studies in processes of their own. What the first one imported, the others need not import again."""
 
 
 @pytest.fixture

@@ -190,7 +190,9 @@ class ModelJudge:
                     raise
                 break  # only the critique was to be written anew; the score stands, and the leak stays flagged
             usage += reply.usage
-            heard = _merged(heard, self._read(reply, task, trajectory, steps))
+            labelled = self._take_steps(reply, steps)
+            verdict = self._read(_with_text(reply, labelled.rest), task, trajectory)
+            heard = _merged(heard, _labelled(verdict, labelled))
             trouble = self._trouble(heard)
             if trouble is None:
                 break
@@ -221,15 +223,15 @@ class ModelJudge:
         grammar = step_labels.with_steps(sampling.grammar, steps)
         return sampling.model_copy(update={"grammar": grammar, "max_tokens": room})
 
-    def _read(self, reply: Completion, task: Task, trajectory: Trajectory, steps: Mapping[int, int]) -> Verdict:
-        read = step_labels.ReadSteps(reply.text)
+    def _take_steps(self, reply: Completion, steps: Mapping[int, int]) -> step_labels.ReadSteps:
+        """The reply without its labels of steps, and these labels where they were asked for."""
         if steps:
-            read = step_labels.take_steps(reply.text, steps, truncated=reply.truncated)
-        elif self.settings.steps:
-            read = step_labels.ReadSteps(reply.text, (), "the record shows no step of the agent")
-        verdict = self._parse(read.rest, reasoning=reply.message.reasoning, truncated=reply.truncated)
-        if verdict.status in (VerdictStatus.SCORED, VerdictStatus.ABSTAINED):
-            verdict = verdict.model_copy(update={"steps": read.labels, "steps_reason": read.reason})
+            return step_labels.take_steps(reply.text, steps, truncated=reply.truncated)
+        why = "the record shows no step of the agent" if self.settings.steps else ""
+        return step_labels.ReadSteps(reply.text, (), why)
+
+    def _read(self, reply: Completion, task: Task, trajectory: Trajectory) -> Verdict:
+        verdict = self._parse(reply.text, reasoning=reply.message.reasoning, truncated=reply.truncated)
         score = expected_score(GRADE, reply.alternatives) if self._prompt.graded and verdict.scored else None
         if score is not None:
             verdict = verdict.model_copy(update={"score": round(score, 4), "said_score": verdict.score})
@@ -246,6 +248,20 @@ class ModelJudge:
     async def aclose(self) -> None:
         """Closes the client."""
         await self.client.aclose()
+
+
+def _with_text(reply: Completion, text: str) -> Completion:
+    """The reply with another text; itself where that is the same."""
+    if text == reply.text:
+        return reply
+    return reply.model_copy(update={"message": reply.message.model_copy(update={"content": text})})
+
+
+def _labelled(verdict: Verdict, read: step_labels.ReadSteps) -> Verdict:
+    """The verdict with what was read of its steps; one that could not be read has a reason of its own."""
+    if verdict.status not in (VerdictStatus.SCORED, VerdictStatus.ABSTAINED):
+        return verdict
+    return verdict.model_copy(update={"steps": read.labels, "steps_reason": read.reason})
 
 
 def _with_more_room(sampling: Sampling) -> Sampling:

@@ -105,6 +105,28 @@ def plan_row(number: int, **changes: Any) -> dict[str, Any]:
     return row | changes
 
 
+def when_row(number: int, *, step: int = 2, **changes: Any) -> dict[str, Any]:
+    """A log of three agents, a terminal and a person; the agents' steps are 1, 2 and 4."""
+    row = {
+        "is_correct": False,
+        "question": f"How many are {number}?",
+        "question_ID": f"id-{number}",
+        "level": "1",
+        "ground_truth": f"truth-{number}",
+        "history": [
+            {"role": "human", "content": f"How many are {number}?"},
+            {"role": "assistant", "name": "Planner", "content": "We look it up."},
+            {"role": "assistant", "name": "Coder", "content": f"print({number})"},
+            {"role": "user", "name": "Computer_terminal", "content": f"exitcode: 0\n{number}"},
+            {"role": "Orchestrator", "content": f"It is {number}."},
+        ],
+        "mistake_agent": "Coder",
+        "mistake_step": str(step),
+        "mistake_reason": f"because-{number}",
+    }
+    return row | changes
+
+
 def written(file: Path, rows: Sequence[Any]) -> Path:
     """The folder of a file that holds these rows; a text is written as it is."""
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -120,6 +142,7 @@ def small_set(name: str, folder: Path) -> Path:
         "agentprocessbench": ("x_trajectories.jsonl", [apb_row(q, s, right=right) for q, s, right in sides]),
         "tau_bench": ("airline_trajectories.jsonl", [tau_row(q, s, right=right) for q, s, right in sides]),
         "plan_rewardbench": ("easy.jsonl", [plan_row(number) for number in range(6)]),
+        "who_and_when": ("made_full.jsonl", [when_row(number, step=(1, 2, 4)[number % 3]) for number in range(6)]),
     }
     file, rows = files[name]
     return written(folder / name / file, rows)

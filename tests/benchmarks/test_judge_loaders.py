@@ -19,7 +19,7 @@ from reagent_sdk.errors import InvalidInput
 from reagent_sdk.records import read_records
 from reagent_sdk.rendering import render_record
 
-from .judge_rows import apb_row, mint_row, observed, plan_row, said, small_set, tau_row, written
+from .judge_rows import apb_row, mint_row, observed, plan_row, said, small_set, tau_row, when_row, written
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -34,7 +34,8 @@ def record(item: JudgedItem) -> str:
 
 
 def files(data: Path, dataset: DataSet) -> list[Path]:
-    pattern = {"agentprocessbench": "*_trajectories.jsonl"}.get(dataset, "*.jsonl")
+    patterns = {"agentprocessbench": "*_trajectories.jsonl", "who_and_when": "*_full.jsonl"}
+    pattern = patterns.get(dataset, "*.jsonl")
     return sorted((data / dataset).glob(pattern))
 
 
@@ -55,6 +56,7 @@ def changed(data: Path, dataset: DataSet, to: Path, change: Change) -> Path:
         ("mint", 380, 109, 122, {"runs that propose no solution": 104, "runs with a critic": 547}),
         ("plan_rewardbench", 794, 397, 241, {}),
         ("tau_bench", 128, 55, 32, {}),
+        ("who_and_when", 56, 0, 31, {}),
     ],
 )
 def test_the_public_rows_are_read(
@@ -98,6 +100,22 @@ def test_what_the_judge_sees_does_not_depend_on_what_it_must_not_see(
     assert [shown(item) for item in items] == [shown(item) for item in blind]
     assert any(item.label for item in items)
     assert not any(item.label for item in blind)  # the change did reach the labels
+    assert "LEAK" not in "".join(map(record, blind))
+
+
+def hide_when(row: dict[str, Any]) -> None:
+    place = next(index for index in (2, 0) if row["history"][index].get("name") != "Computer_terminal")
+    row.update(is_correct=True, ground_truth="LEAK", level="LEAK", mistake_agent="LEAK", mistake_reason="LEAK")
+    row.update(mistake_step=str(place))
+
+
+def test_logs_of_failures_do_not_tell_the_decisive_step(shared_data: Path, tmp_path: Path) -> None:
+    dataset = DataSet.WHO_AND_WHEN
+    items = {item.id: item for item in load(dataset, shared_data / dataset).items}
+    blind = load(dataset, changed(shared_data, dataset, tmp_path / dataset, hide_when)).items
+    assert all(shown(item) == shown(items[item.id]) for item in blind)
+    assert len(blind) > 40
+    assert any(item.steps != items[item.id].steps for item in blind)  # the change did reach the labels
     assert "LEAK" not in "".join(map(record, blind))
 
 
@@ -148,7 +166,8 @@ def test_exported_items_are_read_back_as_what_was_judged(shared_data: Path, data
 def test_small_sets_of_the_same_layout(tmp_path: Path, dataset: DataSet) -> None:
     loaded = load(dataset, small_set(dataset, tmp_path))
     count = 12 if dataset == DataSet.PLAN_REWARDBENCH else 6
-    assert Counter(item.label for item in loaded.items) == {True: count // 2, False: count // 2}
+    labels = {False: 6} if dataset == DataSet.WHO_AND_WHEN else {True: count // 2, False: count // 2}
+    assert Counter(item.label for item in loaded.items) == labels
     assert len({item.id for item in loaded.items}) == count
     assert all(record(item) for item in loaded.items)
 
@@ -227,6 +246,18 @@ def test_agentprocessbench_labels_and_steps(tmp_path: Path) -> None:
     assert "- search(): Searches." in record(first)
 
 
+def test_logs_of_failures_are_steps_of_named_agents(tmp_path: Path) -> None:
+    rows = [when_row(1), when_row(2, step=4), when_row(3, step=3)]
+    loaded = load(DataSet.WHO_AND_WHEN, written(tmp_path / "x_full.jsonl", rows))
+    assert loaded.left_out == {"failures by a step that is no agent's": 1}
+    first, second = loaded.items
+    assert (first.id, first.label, first.steps, second.steps) == ("x/id-1", False, {2: -1}, {4: -1})
+    assert "[2] assistant\nCoder: print(1)\n\n[3] result of Computer_terminal\nexitcode: 0\n1" in record(first)
+    assert first.trajectory.answer == "Orchestrator: It is 1."
+    assert "truth" not in record(first)
+    assert "because" not in record(first)
+
+
 def test_pairs_that_are_no_pairs_are_left_out_and_json_texts_are_read(tmp_path: Path) -> None:
     same = plan_row(1)
     same["reject"] = copy.deepcopy(same["chosen"])
@@ -257,6 +288,8 @@ BAD = [
     (DataSet.MINT, mint_row(1, right=True, question=" "), "the task is empty"),
     (DataSet.MINT, {"question": "q", "turns": []}, '"critic" must be a text, and is missing'),
     (DataSet.MINT, mint_row(0, right=True), "is a file in the folder twice"),
+    (DataSet.WHO_AND_WHEN, when_row(1, step=5), '"mistake_step" must be the index of one of 5 entries'),
+    (DataSet.WHO_AND_WHEN, when_row(1, history=["text"]), 'each entry of "history" must be an object'),
     (DataSet.AGENTPROCESSBENCH, apb_row(1, 1, right=True, final_label=2), '"final_label" must be one of 1, -1'),
     (DataSet.AGENTPROCESSBENCH, apb_row(1, 1, right=True, messages=[]), "chat messages that is not empty"),
     (DataSet.AGENTPROCESSBENCH, apb_row(1, 1, right=True, messages=[{"content": "x"}]), "message 0"),
@@ -274,6 +307,7 @@ GOOD = {
     DataSet.AGENTPROCESSBENCH: ("x_trajectories.jsonl", apb_row(0, 0, right=True)),
     DataSet.TAU_BENCH: ("trajectories.jsonl", tau_row(0, 0, right=True)),
     DataSet.PLAN_REWARDBENCH: ("x.jsonl", plan_row(0)),
+    DataSet.WHO_AND_WHEN: ("x_full.jsonl", when_row(0)),
 }
 
 

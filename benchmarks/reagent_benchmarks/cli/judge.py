@@ -19,12 +19,13 @@ Examples:
   reagent bench judge --dataset mint --data data/mint --judge http://127.0.0.1:8001/v1 --out mint.json
   reagent bench judge --dataset tau_bench --data data/tau_bench --limit 40 --seed 0 --out tau.json
   reagent bench judge --dataset plan_rewardbench --data data/plan_rewardbench --repeats 3 --limit 20 --out plan.json
+  reagent bench judge --dataset who_and_when --data data/who_and_when --steps --out when.json
   reagent bench judge --dataset mint --data data/mint --baselines
   reagent bench judge --dataset mint --data data/mint --export mint-labelled.jsonl
   jq -c '.items[]' mint.json > scored.jsonl      # rows with score, label and group, to calibrate on
 """
 
-DataSetName = Literal["agentprocessbench", "mint", "plan_rewardbench", "tau_bench"]
+DataSetName = Literal["agentprocessbench", "mint", "plan_rewardbench", "tau_bench", "who_and_when"]
 
 
 def judge(  # noqa: PLR0913 - one for each option of the command
@@ -44,6 +45,9 @@ def judge(  # noqa: PLR0913 - one for each option of the command
     max_chars: Annotated[
         int | None, typer.Option(min=1_000, metavar="N", help="Room for a record; by default the judge's own.")
     ] = None,
+    steps: Annotated[
+        bool, typer.Option("--steps", help="Ask for a label of each step as well, and measure these labels.")
+    ] = False,
     concurrency: Annotated[int, typer.Option(min=1, metavar="N", help="Verdicts under way at a time.")] = 4,
     export: Annotated[
         Path | None, typer.Option(metavar="FILE.jsonl", help="Write the labelled items for `reagent calibrate`.")
@@ -72,7 +76,9 @@ def judge(  # noqa: PLR0913 - one for each option of the command
 
     spec = "" if baselines else judge_spec(judge)
     target = (out or Path()).expanduser()
-    request = Request(DataSet(dataset), data.expanduser(), spec, target, limit, seed, repeats, max_chars, concurrency)
+    request = Request(
+        DataSet(dataset), data.expanduser(), spec, target, limit, seed, repeats, max_chars, concurrency, steps
+    )
     if baselines:
         _baselines(request, as_json=as_json)
         return

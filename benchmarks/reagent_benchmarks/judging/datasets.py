@@ -19,6 +19,7 @@ class DataSet(StrEnum):
     MINT = "mint"
     PLAN_REWARDBENCH = "plan_rewardbench"
     TAU_BENCH = "tau_bench"
+    WHO_AND_WHEN = "who_and_when"
 
 
 class Loaded(NamedTuple):

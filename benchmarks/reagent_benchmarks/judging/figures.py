@@ -70,7 +70,7 @@ def measure(items: Sequence[JudgedItem], scores: NDArray[np.float64], *, seed: i
     if not any(item.pair for item in items):
         named |= {one: getattr(metrics, one) for one in ("auprc", "ece", "brier", "kappa", "accuracy")}
     for name, statistic in named.items():
-        found[name] = _estimate(statistic, labels, numbers, groups=groups, seed=seed)
+        found[name] = estimate(statistic, labels, numbers, groups=groups, seed=seed)
     return found
 
 
@@ -81,8 +81,8 @@ def _pairwise(items: Sequence[JudgedItem], scores: NDArray[np.float64], seed: in
     groups = [items[one.better].group for one, _ in kept]
     won = np.array([won for _, won in kept], dtype=np.float64)
     return {
-        "pairwise": _estimate(_mean, won, groups=groups, seed=seed),
-        "ties": _estimate(_mean, (won == 0.5).astype(np.float64), groups=groups, seed=seed),
+        "pairwise": estimate(mean, won, groups=groups, seed=seed),
+        "ties": estimate(mean, (won == 0.5).astype(np.float64), groups=groups, seed=seed),
     }
 
 
@@ -105,16 +105,17 @@ def always_good(items: Sequence[JudgedItem], *, seed: int = 0) -> dict[str, Esti
     clean = np.array([-1 not in item.steps.values() for item in labelled], dtype=np.float64)
     good = np.array([is_good for is_good, _ in steps], dtype=np.float64)
     return {
-        "step_accuracy": _estimate(_mean, good, groups=[group for _, group in steps], seed=seed),
-        "first_error": _estimate(_mean, clean, groups=[item.group for item in labelled], seed=seed),
+        "step_accuracy": estimate(mean, good, groups=[group for _, group in steps], seed=seed),
+        "first_error": estimate(mean, clean, groups=[item.group for item in labelled], seed=seed),
     }
 
 
-def _estimate(statistic: metrics.Statistic, *arrays: NDArray[Any], groups: list[str], seed: int) -> Estimate:
+def estimate(statistic: metrics.Statistic, *arrays: NDArray[Any], groups: list[str], seed: int) -> Estimate:
     """A figure with its interval. One question alone gives none: the bootstrap would give one of no width."""
     found = metrics.bootstrap(statistic, *arrays, groups=groups, resamples=RESAMPLES, seed=seed)
     return found if len(set(groups)) > 1 else Estimate(value=found.value)
 
 
-def _mean(values: NDArray[Any]) -> float | None:
+def mean(values: NDArray[Any]) -> float | None:
+    """The mean; None of nothing."""
     return float(values.mean()) if len(values) else None

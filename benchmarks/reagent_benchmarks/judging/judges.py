@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
+from reagent_sdk.errors import InvalidInput
 from reagent_sdk.judges.base import Judge
 from reagent_sdk.judges.model import JudgeSettings, ModelJudge
 from reagent_sdk.specs import judge_for
@@ -20,7 +22,7 @@ class BenchJudge(NamedTuple):
     room: int
 
 
-def bench_judges(spec: str, *, seed: int, repeats: int, max_chars: int | None) -> list[BenchJudge]:
+def bench_judges(spec: str, *, seed: int, repeats: int, max_chars: int | None, steps: bool = False) -> list[BenchJudge]:
     """A judge for each repeat. They differ in the code that frames the record, and in nothing else.
 
     The codes are secrets that a judge draws at random, and small judges score differently for another code. Here they
@@ -31,21 +33,24 @@ def bench_judges(spec: str, *, seed: int, repeats: int, max_chars: int | None) -
         seed: of the codes.
         repeats: how many judges.
         max_chars: room for the record; the judge's own by default.
+        steps: ask every model for labels of steps as well.
 
     Raises:
-        InvalidInput: an unknown spec.
+        InvalidInput: an unknown spec, or steps of a judge that was calibrated without them.
         WeightsUnavailable: local weights are missing.
     """
-    return [_judge(spec, _secret(seed, repeat), max_chars) for repeat in range(repeats)]
+    if steps and "calibrated:" in spec:
+        raise InvalidInput(f"{spec} was calibrated under one prompt; pass the judge itself with --steps")
+    changes = ({} if max_chars is None else {"max_chars": max_chars}) | ({"steps": True} if steps else {})
+    return [_judge(spec, _secret(seed, repeat), changes) for repeat in range(repeats)]
 
 
-def _judge(spec: str, secret: bytes, max_chars: int | None) -> BenchJudge:
+def _judge(spec: str, secret: bytes, changes: Mapping[str, Any]) -> BenchJudge:
     rooms: list[int] = []
 
     def adapt(judge: ModelJudge) -> ModelJudge:
-        settings = judge.settings
-        if max_chars is not None:
-            settings = JudgeSettings.model_validate({**dict(settings), "max_chars": max_chars})
+        # a copy, so that what nobody set stays unset, and a server may still say which prompt its judge was trained on
+        settings = judge.settings.model_copy(update=dict(changes))
         rooms.append(settings.max_chars)
         return ModelJudge(judge.client, settings, secret=secret, name=judge.name)
 

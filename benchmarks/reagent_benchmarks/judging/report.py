@@ -18,9 +18,10 @@ from reagent_benchmarks.judging.figures import measure
 from reagent_benchmarks.judging.items import JudgedItem
 from reagent_benchmarks.judging.lines import baseline_lines, judge_lines
 from reagent_benchmarks.judging.resume import Plan
+from reagent_benchmarks.judging.steps import constant_lines, only_failures, said_of, step_report
 from reagent_sdk.verdict import Verdict
 
-NO_STEPS = "this judge gives one score for the whole trajectory and none for its steps"
+NO_STEPS = "this judge was asked for one score for the whole trajectory and for no labels of steps (--steps)"
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,12 @@ def report(found: Evidence) -> dict[str, Any]:
     lines = judge_lines(items, scores, seed=plan.seed)
     learnt, words = baseline_lines(found.loaded.items, items, room=found.room, seed=plan.seed)
     first = [verdicts[0] for verdicts in found.heard]
+    steps = _steps(found, first)
+    if steps is not None:
+        judge = lines["judge"]
+        lines["judge"] = judge.model_copy(update={"figures": judge.figures | steps["figures"]})
+    if only_failures(found.loaded.items):  # nothing to learn of right and wrong
+        learnt, words = constant_lines(items, seed=plan.seed), {}
     asked = [verdict.usage.seconds for verdicts in found.heard for verdict in verdicts if verdict.usage.calls]
     return {
         "complete": True,
@@ -62,13 +69,23 @@ def report(found: Evidence) -> dict[str, Any]:
         "lines": lines | learnt,
         "parts": _parts(items, scores, plan.seed),
         "repeats": _steadiness(found),
-        "notes": _notes(found),
+        "steps": steps,
+        "notes": _notes(found, asked_for_steps=steps is not None),
         "items": [_row(item, verdicts, words) for item, verdicts in zip(items, found.heard, strict=True)],
     }
 
 
-def _notes(found: Evidence) -> dict[str, str]:
-    notes = {"judge": found.caveat, "step_accuracy": NO_STEPS if any(item.steps for item in found.items) else ""}
+def _steps(found: Evidence, first: Sequence[Verdict]) -> dict[str, Any] | None:
+    """What became of the labels of steps; None where they were not asked for, or the data have none."""
+    asked = found.plan.steps or any(verdict.steps or verdict.steps_reason for verdict in first)
+    if not asked or not any(item.steps for item in found.items):
+        return None
+    return step_report(found.items, first, seed=found.plan.seed)
+
+
+def _notes(found: Evidence, *, asked_for_steps: bool) -> dict[str, str]:
+    lacks_steps = any(item.steps for item in found.items) and not asked_for_steps
+    notes = {"judge": found.caveat, "step_accuracy": NO_STEPS if lacks_steps else ""}
     return {about: note for about, note in notes.items() if note}
 
 
@@ -138,4 +155,6 @@ def _row(item: JudgedItem, verdicts: Sequence[Verdict], words: dict[str, Any]) -
         "omitted_chars": verdicts[0].omitted_chars,
         "bag_of_words": words.get(item.id),
     }
+    if item.steps:
+        row |= {"step_labels": dict(item.steps), "steps": said_of(verdicts[0])}
     return row | ({"scores": [verdict.score for verdict in verdicts]} if len(verdicts) > 1 else {})

@@ -24,6 +24,7 @@ class Plan(Frozen):
     repeats: int
     max_chars: int | None
     data_sha256: str
+    steps: bool = False
 
 
 def verdicts_file(out: Path) -> Path:

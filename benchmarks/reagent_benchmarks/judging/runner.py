@@ -16,6 +16,7 @@ from reagent_benchmarks.judging.progress import JudgingProgress
 from reagent_benchmarks.judging.report import Evidence, report
 from reagent_benchmarks.judging.resume import Plan, begin, earlier_ids, read_verdicts, verdicts_file, write_json
 from reagent_benchmarks.judging.sample import fingerprint, sampled
+from reagent_benchmarks.judging.steps import constant_lines, only_failures
 from reagent_sdk.cli.judging import judge_all
 from reagent_sdk.cli.terminal import to_stderr
 from reagent_sdk.cli.verdicts import VerdictFile
@@ -38,6 +39,7 @@ class Request:
     repeats: int = 1
     max_chars: int | None = None
     concurrency: int = 4
+    steps: bool = False
 
 
 def run(request: Request) -> dict[str, Any]:
@@ -48,11 +50,16 @@ def run(request: Request) -> dict[str, Any]:
         unavailable from the beginning.
 
     Raises:
-        InvalidInput: bad data, an unknown judge, or an `out` that belongs to something else.
+        InvalidInput: bad data, an unknown judge, an `out` that belongs to something else, or scores of whole logs
+            asked for where all work is wrong.
         MissingExtra: the packages that measure are not installed.
         WeightsUnavailable: the judge's weights are missing.
     """
     _needs_extra()
+    if request.dataset is DataSet.WHO_AND_WHEN and not (request.steps or "steps:" in request.judge):
+        raise InvalidInput(
+            "all work of who_and_when is wrong, so that only labels of steps can be measured: add --steps"
+        )
     loaded, items = _sample(request)
     return asyncio.run(_run(request, loaded, items))
 
@@ -66,6 +73,8 @@ def baselines(request: Request) -> dict[str, Line]:
     """
     _needs_extra()
     loaded, items = _sample(request)
+    if only_failures(loaded.items):
+        return constant_lines(items, seed=request.seed)
     lines, _ = baseline_lines(loaded.items, items, room=request.max_chars or ROOM, seed=request.seed)
     if not lines:
         raise InvalidInput(f"{request.data} holds labels on one question, and a baseline learns from other questions")
@@ -93,7 +102,9 @@ def _needs_extra() -> None:
 
 
 async def _run(request: Request, loaded: Loaded, items: Sequence[JudgedItem]) -> dict[str, Any]:
-    made = bench_judges(request.judge, seed=request.seed, repeats=request.repeats, max_chars=request.max_chars)
+    made = bench_judges(
+        request.judge, seed=request.seed, repeats=request.repeats, max_chars=request.max_chars, steps=request.steps
+    )
     judges = [one.judge for one in made]
     name = judges[0].name
     sidecar = verdicts_file(request.out)
@@ -105,6 +116,7 @@ async def _run(request: Request, loaded: Loaded, items: Sequence[JudgedItem]) ->
         repeats=request.repeats,
         max_chars=request.max_chars,
         data_sha256=fingerprint(items),
+        steps=request.steps,
     )
     try:
         begin(request.out, plan)

@@ -76,6 +76,8 @@ def _notes(result: Mapping[str, Any]) -> list[Text]:
         notes.append(result["notes"]["judge"])
     if "step_accuracy" in result["notes"]:
         notes.append(f"step acc.: -, because {result['notes']['step_accuracy']}; constant: every step is good")
+    if (steps := result["steps"]) is not None:
+        notes += _step_notes(steps, apart="first step" in result["lines"])
     for name in FAILURES:
         if (line := result["lines"].get(name)) is not None:
             figures = "; ".join(f"{NAMES[key]} {line.figures[key]}" for key in MAIN if key in line.figures)
@@ -94,6 +96,26 @@ def _notes(result: Mapping[str, Any]) -> list[Text]:
             for part, one in result["parts"].items()
         ]
     return [Text(clean(note), style="dim") for note in notes]
+
+
+def _step_notes(steps: Mapping[str, Any], *, apart: bool) -> list[str]:
+    """What became of the labels of steps. `apart`: all work is wrong, and one step is to be found."""
+    missing = ", ".join(f"{count} {why}" for why, count in steps["missing"].items())
+    said = ", ".join(f"{word} {count}" for word, count in steps["said"].items())
+    wrong = ", ".join(f"{NAMES[name]} {figure}" for name, figure in steps["missing_as_wrong"].items())
+    notes = [
+        f"steps: labels came back for {steps['came_back']} of {steps['trajectories']} trajectories"
+        + (f"; {missing}" if missing else "")
+        + f"; the judge said {said}",
+        f"missing labels as wrong: {wrong}",
+    ]
+    if apart:
+        return [
+            *notes,
+            "step acc.: share of decisive steps that are called bad; first error: the first step that is called bad is "
+            "the decisive one; first step, last step: always this one is bad",
+        ]
+    return [*notes, "constant: every step is good"]
 
 
 def _range(values: list[float | None]) -> str:

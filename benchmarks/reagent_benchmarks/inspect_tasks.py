@@ -22,10 +22,11 @@ from inspect_ai.dataset import MemoryDataset  # noqa: E402
 from inspect_ai.scorer import Scorer  # noqa: E402
 from inspect_ai.solver import Solver  # noqa: E402
 
+from reagent_benchmarks.inspect_judge_tasks import JUDGE_TASKS  # noqa: E402
 from reagent_benchmarks.running.inspect_task import SCORERS, arms, sample_of, scorers  # noqa: E402
 from reagent_benchmarks.running.registering import registered  # noqa: E402
 
-__all__ = ["SCORERS", "TASKS", "arms"]
+__all__ = ["JUDGE_TASKS", "SCORERS", "TASKS", "arms"]
 
 
 def _task(name: str) -> Callable[..., Task]:

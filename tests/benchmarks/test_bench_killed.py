@@ -17,7 +17,9 @@ import pytest
 
 pytest.importorskip("inspect_ai")
 
-from reagent_benchmarks.running.calls import CallJournal, KeptClient, clock, keeping, question
+from reagent_benchmarks.running.call_journal import CallJournal
+from reagent_benchmarks.running.calls import KeptClient, clock, keeping, question
+from reagent_benchmarks.running.graded import Graders
 from reagent_benchmarks.running.making import AgentMaker, AgentPlan, judge_of
 from reagent_benchmarks.running.results import results_of
 from reagent_benchmarks.running.study import CALLS, Study
@@ -242,3 +244,19 @@ def test_a_judge_of_a_study_frames_by_the_studys_secret_and_keeps_its_name(tmp_p
     assert free is not None
     assert kept is not None
     assert kept.name == free.name
+
+
+@pytest.mark.anyio
+async def test_replies_of_a_grading_model_are_kept_as_well(tmp_path: Path) -> None:
+    async def graded(url: str) -> list[bool | None]:
+        journal = CallJournal(tmp_path / CALLS)
+        with keeping(journal):
+            grader = Graders("llm", url)._named("llm")
+        with question(journal, "1 1"):
+            grades = [await grader.grade(answer, ["Paris"], question="Where?") for answer in ("in France", "Berlin")]
+        await grader.client.aclose()  # type: ignore[attr-defined]
+        return [grade.right for grade in grades]
+
+    with ChatServer(["yes", "no", "yes"]) as server:
+        assert await graded(server.base_url) == await graded(server.base_url) == [True, False]
+        assert len(server.requests) == 2

@@ -39,7 +39,6 @@ VERDICTS = "reagent_verdicts"
 ITEMS = "items"
 """Key of what is known of a sample's items, in the metadata of the sample and of its score."""
 _WORK = ("task", "trajectory")
-_NOTHING = (Task(question="-"), Trajectory(answer=""))
 
 
 def samples_of(items: Sequence[JudgedItem]) -> list[Sample]:
@@ -133,18 +132,19 @@ def figures(seed: int = 0) -> Metric:
             told["failed"] = float(np.isnan(numbers).sum())
         return told
 
-    return compute  # type: ignore[return-value]  # a mapping of floats is a value
+    return compute
 
 
 def _rows(one: SampleScore) -> list[tuple[int, JudgedItem, float]]:
     """Place, item without its work, and score of each item of a sample; NaN where there is none."""
     known, value = (one.score.metadata or {})[ITEMS], one.score.value
     numbers = [value.get(side) for side in ("better", "worse")] if isinstance(value, dict) else [value]
-    fields = ("id", "group", "part")
-    return [
-        (item["place"], JudgedItem(*(item[name] for name in fields), *_NOTHING, item["label"], item["pair"]), _float(n))
-        for item, n in zip(known, numbers, strict=True)
-    ]
+    return [(item["place"], _item(item), _float(number)) for item, number in zip(known, numbers, strict=True)]
+
+
+def _item(known: dict[str, Any]) -> JudgedItem:
+    given = {name: known[name] for name in ("id", "group", "part", "label", "pair")}
+    return JudgedItem(**given, task=Task(question="-"), trajectory=Trajectory(answer=""))
 
 
 def _float(value: Any) -> float:

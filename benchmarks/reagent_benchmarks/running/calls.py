@@ -1,4 +1,4 @@
-"""Replies of models, kept on disk as they come: a question that was under way when the process died goes on from them.
+"""Clients that keep their replies: a question that was under way when the process died goes on from what it had heard.
 
 inspect_ai keeps questions that are finished. This keeps the calls of those that are not: a client that is wrapped here
 looks first whether the same question had the same request answered before.
@@ -7,98 +7,21 @@ looks first whether the same question had the same request answered before.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from reagent_sdk import framing, scope
+from reagent_benchmarks.running.call_journal import CallJournal
+from reagent_sdk import scope
 from reagent_sdk.cli.terminal import as_json
 from reagent_sdk.clients.base import ChatClient, Completion, Sampling
-from reagent_sdk.errors import InvalidInput
 from reagent_sdk.messages import Message
 
 _OPEN: ContextVar[CallJournal | None] = ContextVar("reagent_calls", default=None)
 _ASKED: ContextVar[QuestionCalls | None] = ContextVar("reagent_question_calls", default=None)
-
-
-class CallJournal:
-    """The replies of a study, one a line, under a key of question, model and request.
-
-    The first line is the secret of the judge's frames: with another one no request of a judge would come again. A line
-    is written in one go and survives a killed process; after a power cut, the last calls may be asked again.
-
-    Args:
-        path: the file; it is made when there is a first reply.
-
-    Raises:
-        InvalidInput: the file is something else.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.secret = framing.new_secret()
-        self._places: dict[str, list[int]] = {}
-        self._begun = path.is_file() and self._read()
-
-    def reply(self, key: str, number: int) -> Completion | None:
-        """The reply that a request of this key got at its `number`-th time, from 0; None where it got none."""
-        places = self._places.get(key, [])
-        if number >= len(places):
-            return None
-        with self.path.open("rb") as file:
-            file.seek(places[number])
-            line = file.readline()
-        try:
-            return Completion.model_validate(json.loads(line)["reply"])
-        except ValidationError:  # of another release
-            return None
-
-    def keep(self, key: str, reply: Completion) -> None:
-        """Adds a reply; it is there once this returns."""
-        if not self._begun:
-            self._append({"secret": self.secret.hex()})
-            self._begun = True
-        self._append({"key": key, "reply": reply})
-
-    def remove(self) -> None:
-        """Removes the file: nothing is left to do."""
-        self.path.unlink(missing_ok=True)
-
-    def _append(self, entry: dict[str, Any]) -> None:
-        file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(file, as_json(entry).encode() + b"\n")
-        finally:
-            os.close(file)
-
-    def _read(self) -> bool:
-        """Finds what is there, and cuts off a line that breaks off; False where nothing is left."""
-        end = 0
-        with self.path.open("rb+") as file:
-            for line in file:
-                if line.endswith(b"\n"):
-                    self._note(line, end)
-                    end += len(line)
-            file.truncate(end)
-        return end > 0
-
-    def _note(self, line: bytes, place: int) -> None:
-        with suppress(ValueError, KeyError, TypeError, AttributeError):
-            entry = json.loads(line)
-            if place == 0:
-                self.secret = bytes.fromhex(entry["secret"])
-            else:
-                self._places.setdefault(entry["key"], []).append(place)
-            return
-        raise InvalidInput(f"{self.path} does not hold replies of models; move it away, or pass another --out")
 
 
 class QuestionCalls:

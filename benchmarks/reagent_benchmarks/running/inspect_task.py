@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +11,8 @@ from reagent_benchmarks.grading import Grader
 from reagent_benchmarks.outcomes import Outcome
 from reagent_benchmarks.running.arms import Arm, arms_of
 from reagent_benchmarks.running.calls import journal_in_force, question
-from reagent_benchmarks.running.failures import Unreachable, told
+from reagent_benchmarks.running.failures import Unreachable
+from reagent_benchmarks.running.graded import Graders, question_name
 from reagent_benchmarks.running.making import AgentMaker, AgentPlan, judge_of
 from reagent_benchmarks.running.question import ArmRun, work_on
 from reagent_benchmarks.running.registering import registered
@@ -21,7 +21,6 @@ from reagent_sdk.agents import Agent
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.judges.base import Judge
 from reagent_sdk.task import Task
-from reagent_sdk.trajectory import AgentStop
 
 require("inspect-ai", "benchmarks")
 
@@ -34,8 +33,6 @@ RUNS = "reagent_arms"
 """Key of the arms' runs in a sample's store: JSON texts by arm. As texts, because inspect_ai walks through values."""
 RUN = "reagent_arm"
 """Key of an arm's run in the metadata of its score, as the same text."""
-GRADES = "reagent_grades"
-"""Key of the grades in a sample's store, by answer: arms often give the same one."""
 
 
 def sample_of(item: BenchmarkItem) -> Sample:
@@ -77,7 +74,7 @@ def arms(
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         task = _task_of(state)
-        with question(journal, f"{state.sample_id} {state.epoch}"):
+        with question(journal, question_name(state)):
             made = await work_on(task, maker.for_task(task, state.epoch), judges, wanted, seconds=seconds)
         state.store.set(RUNS, {one.arm.value: one.model_dump_json(fallback=str) for one in made})
         state.output = ModelOutput.from_content("reagent", made[-1].run.answer or "")
@@ -118,60 +115,6 @@ def scored_by(name: str) -> Callable[..., Scorer]:
         return score
 
     return graded
-
-
-class Graders:
-    """Grades attempts, each different answer of a sample once.
-
-    Raises:
-        InvalidInput: there is no such grader, or one needs a model and none is given.
-        MissingExtra: one needs a package that is not installed.
-    """
-
-    def __init__(self, default: str | Grader, model: str | None) -> None:
-        self._default = default
-        self._model = model
-        self._made: dict[str, Grader] = {}
-        if isinstance(default, str):
-            self._named(default)
-
-    async def outcome(self, own: ArmRun, attempt: int | None, state: TaskState, target: Target) -> tuple[Outcome, str]:
-        """What an attempt of an arm comes to, and why."""
-        if attempt is None or (own.failed is not None and attempt == own.run.chosen):
-            return own.failed or Outcome.AGENT_FAILED, own.why
-        work = own.run.attempts[attempt].trajectory
-        known = dict(state.store.get(GRADES) or {})
-        key = json.dumps([work.answer, work.stop])
-        if key not in known:
-            known[key] = list(await self._grade(work.answer, work.stop, state, target))
-            state.store.set(GRADES, known)
-        outcome, why = known[key]
-        return Outcome(outcome), why
-
-    async def _grade(self, answer: str, stop: AgentStop, state: TaskState, target: Target) -> tuple[str, str]:
-        given = (state.metadata or {}).get("grader")
-        try:
-            grader = self._named(given) if given else self._grader()
-            grade = await grader.grade(
-                answer, list(target), question=state.input_text, cut_off=stop is AgentStop.TRUNCATED
-            )
-        except Exception as error:  # a grader that breaks says nothing about the answer
-            return Outcome.GRADER_FAILED, told(error)
-        if grade.right is None:
-            return Outcome.GRADER_FAILED, grade.why
-        return Outcome.RIGHT if grade.right else Outcome.WRONG, grade.why
-
-    def _grader(self) -> Grader:
-        return self._named(self._default) if isinstance(self._default, str) else self._default
-
-    def _named(self, name: str) -> Grader:
-        if name not in self._made:
-            from reagent_benchmarks.grading import grader
-
-            if name == "llm" and not self._model:
-                raise InvalidInput("a model grades this set: name one with --grader SPEC")
-            self._made[name] = grader(name, **({"client": self._model} if name == "llm" else {}))
-        return self._made[name]
 
 
 def _answer(own: ArmRun) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from reagent_benchmarks.outcomes import ArmResult
-from reagent_benchmarks.running.calls import CallJournal, keeping
+from reagent_benchmarks.running.call_journal import CallJournal
+from reagent_benchmarks.running.calls import keeping
 from reagent_benchmarks.running.results import log_files, results_of
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.record_line import encode

@@ -7,19 +7,30 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-LONGEST = (
+SLOW = (
     "test_score_ray.py",
     "test_proxy_load.py",
     "test_examples.py",
     "test_trl.py",
     "test_mini.py",
     "test_train_grpo.py",
+    "test_train_critic.py",
     "test_agent_rl_processes.py",
     "test_agent_rl_runs.py",
+    "test_agent_sft.py",
+    "test_bench_killed.py",
+    "test_bench_run.py",
+    "test_page.py",
+    "test_judge_attacks.py",
+    "test_chaos.py",
+)
+"""Files that train, load a server or kill processes for minutes: `make test-slow` runs them, and `.ci/run` does."""
+
+LONGEST = (
+    *SLOW,
     "test_agent_rl_numerics.py",
     "test_mcp_server.py",
     "test_end_to_end.py",
-    "test_bench_run.py",
     "test_tool_runs.py",
     "test_cli_process.py",
     "test_transformers_client.py",
@@ -51,7 +62,11 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.name in SLOW:
+            item.add_marker(pytest.mark.slow)
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
 

@@ -23,6 +23,7 @@ TEMPLATE = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 _MARK = "\u0000"
+_DRILLS_AT_ONCE = 32
 _LONGEST = 40
 """Characters of a token: phrases of templates become one, which makes sequences short."""
 
@@ -125,7 +126,7 @@ def pretrain(
 def drill(settings: CompactModel, tokenizer: Any, out: Path, *, seed: int) -> None:
     """Goes on with the model in `out`: random tokens, said three times, learnt from the second time on.
 
-    What is learnt is to find a token in the context and to say what came after it. In the last quarter half of the
+    What is learnt is to find a token in the context and to say what came after it. In the last quarter a third of the
     tokens are digits, which are harder: each stands in many places.
     """
     from transformers import AutoModelForCausalLM
@@ -134,18 +135,19 @@ def drill(settings: CompactModel, tokenizer: Any, out: Path, *, seed: int) -> No
     digits = [tokenizer.convert_tokens_to_ids(str(digit)) for digit in range(10)]
     ids, labels = [], []
     for place in range(settings.drills):
-        share = 0.1 if place < settings.drills * 3 // 4 else 0.5
+        if place % _DRILLS_AT_ONCE == 0:
+            long = rng.randrange(6, 26)  # the same for a whole batch: no padding
+        share = 0.1 if place < settings.drills * 3 // 4 else 0.3
         said = [
-            rng.choice(digits) if rng.random() < share else rng.randrange(3, len(tokenizer) - 8)
-            for _ in range(rng.randrange(6, 26))
+            rng.choice(digits) if rng.random() < share else rng.randrange(3, len(tokenizer) - 8) for _ in range(long)
         ]
         ids.append(said * 3)
-        labels.append([-100] * len(said) + said * 2)
+        labels.append([-100] * (long + 1) + (said * 2)[1:])  # nothing says where the first repetition begins
     model = AutoModelForCausalLM.from_pretrained(out, use_safetensors=True, trust_remote_code=False)
     rows = {"input_ids": ids, "labels": labels, "length": [len(one) for one in ids]}
     how = {
         "num_train_epochs": 1,
-        "per_device_train_batch_size": 32,
+        "per_device_train_batch_size": _DRILLS_AT_ONCE,
         "learning_rate": settings.drill_rate,
         "lr_scheduler_type": "constant_with_warmup",
         "train_sampling_strategy": "sequential",

@@ -25,14 +25,13 @@ from reagent_sdk.task import Task
 require("inspect-ai", "benchmarks")
 
 from inspect_ai.dataset import Sample  # noqa: E402
+from inspect_ai.log import transcript  # noqa: E402
 from inspect_ai.model import ModelOutput  # noqa: E402
 from inspect_ai.scorer import Score, Scorer, Target, mean, scorer, stderr  # noqa: E402
 from inspect_ai.solver import Generate, Solver, TaskState, solver  # noqa: E402
 
 RUNS = "reagent_arms"
 """Key of the arms' runs in a sample's store: JSON texts by arm. As texts, because inspect_ai walks through values."""
-RUN = "reagent_arm"
-"""Key of an arm's run in the metadata of its score, as the same text."""
 
 
 def sample_of(item: BenchmarkItem) -> Sample:
@@ -76,7 +75,11 @@ def arms(
         task = _task_of(state)
         with question(journal, question_name(state)):
             made = await work_on(task, maker.for_task(task, state.epoch), judges, wanted, seconds=seconds)
-        state.store.set(RUNS, {one.arm.value: one.model_dump_json(fallback=str) for one in made})
+        told = {one.arm.value: one.model_dump_json(fallback=str) for one in made}
+        state.store.set(RUNS, told)
+        # As an event too: of a process that is killed, inspect_ai gives samples back without their stores. And not with
+        # the scores, which it holds in memory until the last sample is done.
+        transcript().info(dict(told), source=RUNS)
         state.output = ModelOutput.from_content("reagent", made[-1].run.answer or "")
         lost = next((one for one in made if one.unreachable), None)
         if lost is not None:
@@ -106,8 +109,7 @@ def scored_by(name: str) -> Callable[..., Scorer]:
             own = ArmRun.model_validate_json(stored)
             outcome, why = await graders.outcome(own, own.run.chosen, state, target)
             first, _ = await graders.outcome(own, 0 if own.run.attempts else None, state, target)
-            # Here as well, because inspect_ai gives a sample of a killed process back without its store.
-            facts = {"outcome": outcome.value, "why": why, "first": first.value, RUN: stored}
+            facts = {"outcome": outcome.value, "why": why, "first": first.value}
             if not outcome.graded:
                 return _unscored(outcome, why, facts)
             return Score(value=float(outcome is Outcome.RIGHT), answer=_answer(own), explanation=why, metadata=facts)

@@ -81,13 +81,25 @@ def _samples(header: EvalLog) -> Iterator[EvalSample]:
 
 
 def _rows(header: EvalLog, sample: EvalSample, *, runs: bool) -> Iterator[ArmResult]:
-    from reagent_benchmarks.running.inspect_task import RUN, RUNS
-
     facts = {name: score.metadata or {} for name, score in (sample.scores or {}).items()}
-    made = {**(sample.store.get(RUNS) or {}), **{arm: told[RUN] for arm, told in facts.items() if RUN in told}}
+    made = _made(header, sample)
     for arm in Arm:
         if arm in made:
             yield _row(header, sample, ArmRun.model_validate_json(made[arm]), facts.get(arm, {}), runs=runs)
+
+
+def _made(header: EvalLog, sample: EvalSample) -> dict[str, str]:
+    """The arms' runs of a sample, which one of a killed process has in its events alone."""
+    from inspect_ai.event import InfoEvent
+    from inspect_ai.log import read_eval_log_sample
+
+    from reagent_benchmarks.running.inspect_task import RUNS
+
+    if RUNS in sample.store:
+        return dict(sample.store[RUNS])
+    whole = read_eval_log_sample(header.location, sample.id, sample.epoch, resolve_attachments="full")
+    told = [event.data for event in whole.events if isinstance(event, InfoEvent) and event.source == RUNS]
+    return dict(told[-1]) if told and isinstance(told[-1], dict) else {}
 
 
 def _row(header: EvalLog, sample: EvalSample, own: ArmRun, facts: dict[str, Any], *, runs: bool) -> ArmResult:

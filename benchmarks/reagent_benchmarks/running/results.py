@@ -99,7 +99,8 @@ def _made(header: EvalLog, sample: EvalSample) -> dict[str, str]:
         return dict(sample.store[RUNS])
     whole = read_eval_log_sample(header.location, sample.id, sample.epoch, resolve_attachments="full")
     told = [event.data for event in whole.events if isinstance(event, InfoEvent) and event.source == RUNS]
-    return dict(told[-1]) if told and isinstance(told[-1], dict) else {}
+    last = told[-1] if told else {}
+    return {arm: text for arm, text in last.items() if isinstance(text, str)} if isinstance(last, dict) else {}
 
 
 def _row(header: EvalLog, sample: EvalSample, own: ArmRun, facts: dict[str, Any], *, runs: bool) -> ArmResult:

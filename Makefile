@@ -66,7 +66,7 @@ adapters: $(DEV) $(foreach env,$(ADAPTER_ENVS),$(call ADAPTER_STAMP,$(env)))
 			--features-out .venv-adapters/$$env.json tests/adapters/test_*.py || exit 1; \
 	done
 	@echo '==> pytest tests/adapters'
-	@.venv/bin/python -m pytest -q --features $$(ls .venv-adapters/*.json | sed 's/^/--features-from /') tests/adapters/test_*.py
+	@.venv/bin/python -m pytest -q -m 'not vllm' --features $$(ls .venv-adapters/*.json | sed 's/^/--features-from /') tests/adapters/test_*.py
 
 define ADAPTER_RULE
 $(call ADAPTER_STAMP,$(1)): $(DEV)

@@ -34,6 +34,7 @@ from . import bench_server
 from .bench_server import FIRST_VERDICT, Script
 
 pytestmark = [
+    pytest.mark.usefixtures("inspect_home"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:inspect_ai.*"),
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),  # inspect_ai's logs and their readers
     pytest.mark.filterwarnings("ignore:Exception ignored:pytest.PytestUnraisableExceptionWarning"),
@@ -65,18 +66,6 @@ for line in sys.stdin:
             import_module(module)
 """
 """Runs studies in processes of their own. What the first one imported, the others need not import again."""
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data-home"))
-    monkeypatch.setenv("INSPECT_DISPLAY", "none")
-    monkeypatch.delenv("REAGENT_JUDGE", raising=False)
 
 
 class Recorded(Script):

@@ -33,25 +33,13 @@ from . import bench_server
 from .bench_server import DRAFT, FIRST_VERDICT, REVISION, Script
 
 pytestmark = [
+    pytest.mark.usefixtures("inspect_home"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:inspect_ai.*"),
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),  # inspect_ai's logs and their readers
     pytest.mark.filterwarnings("ignore:Exception ignored:pytest.PytestUnraisableExceptionWarning"),
 ]
 ALL = tuple(Arm)
 TASK = Task(question="What is 2 and 2?")
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What inspect_ai keeps between processes lies under the test's folder."""
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data-home"))
-    monkeypatch.setenv("INSPECT_DISPLAY", "none")
-    monkeypatch.delenv("REAGENT_JUDGE", raising=False)
 
 
 @pytest.fixture

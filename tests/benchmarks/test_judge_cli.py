@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reagent_benchmarks.judging import figures
 from reagent_benchmarks.judging.datasets import DataSet
 from typer.testing import CliRunner
 
@@ -24,6 +23,8 @@ from reagent_sdk.records import read_records
 from reagent_sdk.testing.server import ChatServer, Fault
 
 from .judge_rows import mint_row, small_set, written
+
+pytestmark = pytest.mark.usefixtures("judge_bench")
 
 
 def verdict(score: float) -> str:
@@ -40,18 +41,6 @@ def knows(body: dict[str, Any]) -> str:
     even = re.search(r"<solution> (\d) </solution>", text)
     right = int(even[1]) % 2 == 0 if even else "good" in text or "Final answer\nNo." in text
     return verdict(0.9 if right else 0.2)
-
-
-@pytest.fixture(autouse=True)
-def reagent_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REAGENT_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.delenv("REAGENT_JUDGE", raising=False)
-
-
-@pytest.fixture(autouse=True)
-def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figures, "RESAMPLES", 20)  # intervals are the matter of other tests
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reagent_benchmarks.judging import figures
 from reagent_benchmarks.judging.datasets import DataSet, load
 from reagent_benchmarks.judging.figures import always_good
 from reagent_benchmarks.judging.items import JudgedItem
@@ -26,20 +25,10 @@ from reagent_sdk.verdict import StepLabel, Verdict, VerdictStatus
 
 from .judge_rows import apb_row, small_set, when_row, written
 
+pytestmark = pytest.mark.usefixtures("judge_bench")
+
 LABELS = st.sampled_from([-1, 0, 1])
 STEPS = st.dictionaries(st.integers(0, 5), LABELS, max_size=5)
-
-
-@pytest.fixture(autouse=True)
-def reagent_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REAGENT_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.delenv("REAGENT_JUDGE", raising=False)
-
-
-@pytest.fixture(autouse=True)
-def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figures, "RESAMPLES", 20)  # intervals are the matter of other tests
 
 
 def item(name: str, steps: dict[int, int], *, label: bool = False) -> JudgedItem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -55,7 +55,7 @@ def agent_examples(
     taught = {one.row for one in attempts}
     share = config.revision_share
     wanted = round(len(attempts) * share / (1 - share))
-    pairs = _revisions([row for row in chosen if row.id in taught], _drafts(rows, config))
+    pairs = _revisions([row for row in chosen if row.id in taught], rows, config)
     return attempts + list(islice(encoded(pairs), wanted))
 
 
@@ -93,9 +93,10 @@ def _drafts(rows: Sequence[LabelledTrajectory], config: AgentSftConfig) -> dict[
 
 
 def _revisions(
-    taught: Sequence[LabelledTrajectory], drafts: Mapping[str, Sequence[LabelledTrajectory]]
+    taught: Sequence[LabelledTrajectory], rows: Sequence[LabelledTrajectory], config: AgentSftConfig
 ) -> Iterator[Lesson]:
     """Work that is taught, each piece after other work on the question and its critique: all once, then again."""
+    drafts = _drafts(rows, config)
     for turn in range(max(map(len, drafts.values()), default=0)):
         for place, row in enumerate(taught):
             others = [draft for draft in drafts.get(row.group, ()) if draft.id != row.id]

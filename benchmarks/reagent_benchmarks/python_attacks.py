@@ -24,6 +24,8 @@ from reagent_sdk.tools.python.tool import PythonTool
 Level = Literal["auto", "process", "bubblewrap"]
 Outcome = tuple[bool, str]
 _ALIVE = "print('alive')"
+_SHORT = 5.0
+"""Time limit of what runs for ever, in seconds: enough for a slow machine to begin it, and to answer after it."""
 
 
 class Arena:
@@ -46,6 +48,12 @@ class Arena:
     def by(self, name: str) -> str:
         """What that wall consists of here."""
         return self.walls[name].by
+
+
+def outcome(stopped: bool, by: str, *seen: ToolResult) -> Outcome:
+    """The outcome, which says what was seen where the attack was not stopped as it should have been."""
+    told = "; ".join(f"{result.error or 'no error'}: {result.text[-200:]!r}" for result in seen)
+    return stopped, by if stopped else f"not by the {by}, but: {told}"
 
 
 def running(mark: str) -> list[int]:
@@ -103,22 +111,24 @@ time.sleep(600)"""
 
 async def endless_loop(arena: Arena) -> Outcome:
     """Loop for ever in Python."""
-    bomb, after = await arena.run("while True: pass", _ALIVE, seconds=1)
-    return bomb.error == "TimeoutError" and after.text == "alive", "time limit: interrupted, variables kept"
+    bomb, after = await arena.run("while True: pass", _ALIVE, seconds=_SHORT)
+    stopped = bomb.error == "TimeoutError" and after.text == "alive"
+    return outcome(stopped, "time limit: interrupted, variables kept", bomb, after)
 
 
 async def endless_c_loop(arena: Arena) -> Outcome:
     """Loop for ever where Python cannot be interrupted."""
-    bomb, after = await arena.run("sum(range(10**11))", _ALIVE, seconds=1)
-    told = "killed" in bomb.text and after.text == "alive"
-    return bomb.error == "TimeoutError" and told, "time limit: killed with its process group, started afresh, said so"
+    bomb, after = await arena.run("sum(range(10**11))", _ALIVE, seconds=_SHORT)
+    stopped = bomb.error == "TimeoutError" and "killed" in bomb.text and after.text == "alive"
+    return outcome(stopped, "time limit: killed with its process group, started afresh, said so", bomb, after)
 
 
 async def deaf_loop(arena: Arena) -> Outcome:
     """Ignore interrupts."""
     code = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass"
-    bomb, after = await arena.run(code, _ALIVE, seconds=1)
-    return "killed" in bomb.text and after.text == "alive", "time limit: killed after the interrupt was ignored"
+    bomb, after = await arena.run(code, _ALIVE, seconds=_SHORT)
+    stopped = "killed" in bomb.text and after.text == "alive"
+    return outcome(stopped, "time limit: killed after the interrupt was ignored", bomb, after)
 
 
 async def endless_output(arena: Arena) -> Outcome:
@@ -129,7 +139,7 @@ async def endless_output(arena: Arena) -> Outcome:
     small = len(bomb.text) < 21_000 and grown < 200
     # On a busy machine the kernel may reach its memory limit with what it has not sent yet, and die of that first.
     ended = bomb.error in ("OutputLimit", "KernelDied") and after.text == "alive"
-    return ended and small, f"stopped reading; our memory +{grown} MB"
+    return outcome(ended and small, f"stopped reading; our memory +{grown} MB", after)
 
 
 async def sudden_exit(arena: Arena) -> Outcome:

@@ -118,15 +118,15 @@ async def test_a_message_too_large_to_take_is_reported_and_the_kernel_goes_on(py
 
 
 async def test_a_late_call_is_interrupted_and_keeps_its_variables() -> None:
-    async with PythonTool(timeout=1).opened() as tool:
+    async with PythonTool(timeout=4).opened() as tool:
         late = await tool.call({"code": "x = 1\nwhile True: pass"})
         assert late.error == "TimeoutError"
-        assert "stopped after 1 seconds; variables are kept" in late.text
+        assert "stopped after 4 seconds; variables are kept" in late.text
         assert await run(tool, "x") == "1"
 
 
 async def test_a_call_that_cannot_be_interrupted_is_killed_and_says_that_state_is_lost() -> None:
-    async with PythonTool(timeout=1).opened() as tool:
+    async with PythonTool(timeout=4).opened() as tool:
         await tool.call({"code": "x = 1"})
         late = await tool.call({"code": "sum(range(10**11))"})
         assert late.error == "TimeoutError"

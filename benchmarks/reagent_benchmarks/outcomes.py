@@ -55,6 +55,7 @@ class ArmResult(Frozen):
     tokens: int = Field(0, ge=0, description="prompt and completion tokens of all calls, as far as they are known")
     cost_usd: float | None = Field(None, ge=0, description="None where a price is unknown; never 0 for it")
     seconds: float = Field(0.0, ge=0, description="wall-clock seconds, the shared first attempt included")
+    stopped_tools: int | None = Field(None, ge=0, description="tool calls ended by their time limit; None: not counted")
     run: Run | None = Field(None, description="the whole run, for reports and training data")
 
     @model_validator(mode="after")

@@ -108,6 +108,7 @@ def test_turns_with_a_real_tool() -> None:
     assert others(rollout).endswith("<|im_start|>assistant\n")
     assert [message.role for message in rollout.trajectory.messages] == ["assistant", "tool", "assistant"]
     assert (rollout.right, rollout.tool_calls, rollout.tokens.turns, rollout.truncated) == (True, 1, 2, False)
+    assert rollout.stopped_tools == 0
     # what the policy read at its second turn is the very ids that the trainer gets
     last = len(DIALOGUE.reply(RIGHT))
     assert policy.batches[1] == [TOKENIZER.decode([*rollout.tokens.prompt, *rollout.tokens.ids[:-last]])]
@@ -158,6 +159,7 @@ def test_a_tool_that_hangs_is_stopped_and_the_policy_told() -> None:
     assert stopped == ["a"]
     assert "look_up took more than 0.02 seconds and was stopped" in others(rollout)
     assert rollout.right
+    assert rollout.stopped_tools == 1
 
 
 def test_a_reply_beyond_the_room_is_cut_and_the_rollout_ends() -> None:

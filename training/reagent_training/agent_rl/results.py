@@ -35,6 +35,7 @@ def result_of(rows: Sequence[Row], chosen: int, **named: Any) -> ArmResult:
         attempts=len(rows),
         calls=sum(one.tokens.turns for one in rollouts),
         tokens=sum(sum(one.tokens.own) for one in rollouts),
+        stopped_tools=sum(one.stopped_tools for one in rollouts),
         **named,
     )
 

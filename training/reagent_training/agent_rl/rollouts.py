@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from reagent_benchmarks.judging.items import renumbered
 
+from reagent_sdk import scope
 from reagent_sdk.agents import Feedback
 from reagent_sdk.errors import AgentError
+from reagent_sdk.events import Event, ToolReturned
 from reagent_sdk.tools.agent import AgentSettings, ToolAgent
 from reagent_sdk.trajectory import AgentStop, Trajectory
 from reagent_training.agent_rl.config import AgentRollout
@@ -39,11 +41,13 @@ class Rollout:
         tokens: as the trainer sees it.
         trajectory: as graders and judges see it; its answer is empty where the attempt came to none.
         right: whether the task's rule holds the answer right; None where the rule itself failed.
+        stopped_tools: tool calls that their time limit ended. Many of them say that the machine was too slow.
     """
 
     tokens: Tokens
     trajectory: Trajectory
     right: bool | None
+    stopped_tools: int = 0
 
     @property
     def tool_calls(self) -> int:
@@ -112,16 +116,22 @@ class Roller:
         return reader.tokens.prompt
 
     async def _roll(self, asked: Asked) -> Rollout:
-        client = self._client()
+        client, stopped = self._client(), list[ToolReturned]()
+
+        def watch(event: Event) -> None:
+            if isinstance(event, ToolReturned) and event.error == "TimeoutError":
+                stopped.append(event)
+
         try:
-            work = await self._agent(asked, client).attempt(asked.question.task, asked.feedback)
+            with scope.entered(replace(scope.current(), observe=watch)):
+                work = await self._agent(asked, client).attempt(asked.question.task, asked.feedback)
             trajectory = work.trajectory
         except RolloutFull:
             trajectory = _unanswered(client, AgentStop.TRUNCATED)
         except AgentError:  # it said nothing, even when asked for its answer
             trajectory = _unanswered(client, AgentStop.STEP_LIMIT if client.tokens.ended else AgentStop.TRUNCATED)
         done = trajectory.model_copy(update={"messages": renumbered(trajectory.messages)})
-        return Rollout(client.tokens, done, await self._right_of(asked.question, done))
+        return Rollout(client.tokens, done, await self._right_of(asked.question, done), len(stopped))
 
     def _client(self) -> PolicyClient:
         return PolicyClient(self._turns, self._dialogue, self._max_tokens)

@@ -72,6 +72,7 @@ def figures(rows: Sequence[Row]) -> dict[str, list[float]]:
     firsts = [row for row in made if row.stage == FIRST]
     found = {"first/right": [_right(row) for row in firsts], "first/reward": _rewards(firsts)}
     found["tool_calls"] = [float(row.rollout.tool_calls) for row in made if row.rollout]
+    found["stopped_tools"] = [float(row.rollout.stopped_tools) for row in made if row.rollout]
     found["tokens"] = [float(sum(sum(row.rollout.tokens.own) for row in made if row.rollout))]
     found["turns"] = [float(row.rollout.tokens.turns) for row in made if row.rollout]
     found["cut_off"] = [float(row.rollout.truncated) for row in made if row.rollout]

@@ -31,7 +31,7 @@ def report(config: MiniConfig, out: Path, results: Sequence[ArmResult]) -> Repor
     """Writes table.md, table.json, table.png and rollouts.html into the folder of a run."""
     places = Places(out)
     found = lines(results, _sampled(config, places))
-    text = f"{as_markdown(found)}\n{_judge_line(results)}\n"
+    text = f"{as_markdown(found)}\n{_judge_line(results)}\n{_tools_line(results)}\n"
     (out / TABLE).write_text(text, encoding="utf-8")
     told = [one.model_dump(mode="json") for one in found]
     (out / JSON).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
@@ -69,6 +69,17 @@ def _curves(config: MiniConfig, places: Places) -> Mapping[str, list[tuple[int, 
 
 def _logged(folder: Path, name: str) -> dict[int, float]:
     return {int(entry["step"]): float(entry[name]) for entry in log_of(folder) if name in entry}
+
+
+def _tools_line(results: Sequence[ArmResult]) -> str:
+    """Whether the machine was fast enough for the tools' time limits: stopped calls make wrong answers."""
+    counted = [row for row in results if row.stopped_tools is not None]
+    stopped = [row for row in counted if row.stopped_tools]
+    line = f"Tools: in {len(stopped)} of {len(counted)} attempts a call was stopped by its time limit"
+    right = f", {sum(row.right is True for row in stopped)} of them came out right" if stopped else ""
+    uncounted = len(results) - len(counted)
+    other = f"; {uncounted} more were measured without counting" if uncounted else ""
+    return f"{line}{right}{other}."
 
 
 def _judge_line(results: Sequence[ArmResult]) -> str:

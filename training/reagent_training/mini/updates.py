@@ -13,7 +13,7 @@ from reagent_training.mini.places import finished, log_of
 
 NAMES = (
     *("first/right", "revised/right", "revised/fixed", "revised/broken"),
-    *("judge/failed", "judge/score_right", "judge/score_wrong", "tokens", "tool_calls"),
+    *("judge/failed", "judge/score_right", "judge/score_wrong", "tokens", "tool_calls", "stopped_tools"),
 )
 _BLOCK = 3
 """Updates that are averaged, over all seeds."""

@@ -16,6 +16,7 @@ from reagent_benchmarks.judging.items import JudgedItem
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.judges.model import ModelJudge
 from reagent_sdk.leaks import leaked_answers, redact
+from reagent_sdk.lines import LineFile
 
 CLEAN = ""
 """Name of no attack."""
@@ -108,11 +109,9 @@ class Verdicts:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._file = LineFile(path)
         self._got: dict[Asked, Got] = {}
-        text = path.read_bytes() if path.exists() else b""
-        whole, end, _ = text.rpartition(b"\n")
-        self._end = len(whole) + len(end)  # a torn last line is judged again, and written over
-        for number, line in enumerate(whole.splitlines(), start=1):
+        for number, (_, line) in enumerate(self._file, start=1):
             self._keep(line, number)
 
     def _keep(self, line: bytes, number: int) -> None:
@@ -131,11 +130,7 @@ class Verdicts:
     def add(self, got: Got) -> None:
         """Appends a verdict."""
         self._got[got.asked] = got
-        self.path.touch()
-        with self.path.open("r+b") as file:
-            file.truncate(self._end)
-            file.seek(self._end)
-            self._end += file.write(json.dumps(asdict(got)).encode() + b"\n")
+        self._file.append(json.dumps(asdict(got)).encode())
 
 
 async def judge_all(

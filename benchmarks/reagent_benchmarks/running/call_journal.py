@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,13 @@ from reagent_sdk import framing
 from reagent_sdk.cli.terminal import as_json
 from reagent_sdk.clients.base import Completion
 from reagent_sdk.errors import InvalidInput
+from reagent_sdk.lines import LineFile
 
 
 class CallJournal:
     """The replies of a study, one a line, under a key of question, model and request.
 
-    The first line is the secret of the judge's frames: with another one no request of a judge would come again. A line
-    is written in one go and survives a killed process; after a power cut, the last calls may be asked again.
+    The first line is the secret of the judge's frames: with another one no request of a judge would come again.
 
     Args:
         path: the file; it is made when there is a first reply.
@@ -30,21 +29,21 @@ class CallJournal:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self._file = LineFile(path, mode=0o600)
         self.secret = framing.new_secret()
         self._places: dict[str, list[int]] = {}
-        self._begun = path.is_file() and self._read()
+        self._begun = False
+        for place, line in self._file:
+            self._note(line, place)
+            self._begun = True
 
     def reply(self, key: str, number: int) -> Completion | None:
         """The reply that a request of this key got at its `number`-th time, from 0; None where it got none."""
         places = self._places.get(key, [])
         if number >= len(places):
             return None
-        with self.path.open("rb") as file:
-            file.seek(places[number])
-            line = file.readline()
         try:
-            return Completion.model_validate(json.loads(line)["reply"])
+            return Completion.model_validate(json.loads(self._file.at(places[number]))["reply"])
         except ValidationError:  # of another release
             return None
 
@@ -57,25 +56,10 @@ class CallJournal:
 
     def remove(self) -> None:
         """Removes the file: nothing is left to do."""
-        self.path.unlink(missing_ok=True)
+        self._file.remove()
 
     def _append(self, entry: dict[str, Any]) -> None:
-        file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(file, as_json(entry).encode() + b"\n")
-        finally:
-            os.close(file)
-
-    def _read(self) -> bool:
-        """Finds what is there, and cuts off a line that breaks off; False where nothing is left."""
-        end = 0
-        with self.path.open("rb+") as file:
-            for line in file:
-                if line.endswith(b"\n"):
-                    self._note(line, end)
-                    end += len(line)
-            file.truncate(end)
-        return end > 0
+        self._file.append(as_json(entry).encode())
 
     def _note(self, line: bytes, place: int) -> None:
         with suppress(ValueError, KeyError, TypeError, AttributeError):
@@ -85,4 +69,4 @@ class CallJournal:
             else:
                 self._places.setdefault(entry["key"], []).append(place)
             return
-        raise InvalidInput(f"{self.path} does not hold replies of models; move it away, or pass another --out")
+        raise InvalidInput(f"{self._file.path} does not hold replies of models; move it away, or pass another --out")

@@ -7,7 +7,6 @@ settings that all lines were made with.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from pydantic import ValidationError
 
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.frozen import Frozen
+from reagent_sdk.lines import LineFile
 from reagent_training.data.record import LabelledTrajectory
 
 
@@ -50,59 +50,48 @@ class Journal:
     """
 
     def __init__(self, out: Path, settings: Mapping[str, Any]) -> None:
-        self.path = out.with_name(f".{out.name}.journal.jsonl")
+        self._file = LineFile(out.with_name(f".{out.name}.journal.jsonl"))
         self.status: dict[str, str] = {}
         self._places: dict[str, int] = {}
         self._head = json.dumps(dict(settings), sort_keys=True)
-        self._end = 0
+        self._begun = False
         if self.path.is_file():
             self._read(out)
         elif out.exists():
             raise InvalidInput(f"{out} is there already, and finished; name another file or move it away")
 
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._file.path
+
     def add(self, entry: Entry) -> None:
         """Adds an entry; it is kept once this returns, whatever becomes of the process."""
-        if self._end == 0:
-            self._append(self._head)
-        self._places[entry.key], self.status[entry.key] = self._end, entry.status
-        self._append(json.dumps(entry.model_dump(mode="json")))
+        if not self._begun:
+            self._file.append(self._head.encode())
+            self._begun = True
+        self._places[entry.key] = self._file.append(json.dumps(entry.model_dump(mode="json")).encode())
+        self.status[entry.key] = entry.status
 
     def row(self, key: str) -> LabelledTrajectory | None:
         """The row of a key; None where there is none."""
         if key not in self._places:
             return None
-        with self.path.open("rb") as file:
-            file.seek(self._places[key])
-            return self._entry(file.readline(), key).row
+        return self._entry(self._file.at(self._places[key]), key).row
 
     def remove(self) -> None:
         """Removes the file."""
-        self.path.unlink(missing_ok=True)
+        self._file.remove()
 
     def _read(self, out: Path) -> None:
-        with self.path.open("rb") as lines:
-            head = lines.readline()
-            if not head.endswith(b"\n"):
-                return  # killed while its first line was written: nothing was done yet
-            if head.rstrip(b"\n").decode() != self._head:
-                raise InvalidInput(_other_settings(out, head, self._head))
-            self._end = lines.tell()
-            for number, line in enumerate(lines, start=2):
-                if not line.endswith(b"\n"):
-                    break
-                entry = self._entry(line, f"line {number}")
-                self._places[entry.key], self.status[entry.key] = self._end, entry.status
-                self._end += len(line)
-
-    def _append(self, text: str) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        data = text.encode() + b"\n"
-        flags = os.O_WRONLY | os.O_CREAT
-        with open(os.open(self.path, flags, 0o644), "wb", buffering=0) as file:
-            file.truncate(self._end)
-            file.seek(self._end)
-            file.write(data)
-        self._end += len(data)
+        for number, (place, line) in enumerate(self._file, start=1):
+            if number == 1:
+                if line.decode(errors="replace") != self._head:
+                    raise InvalidInput(_other_settings(out, line, self._head))
+                self._begun = True
+                continue
+            entry = self._entry(line, f"line {number}")
+            self._places[entry.key], self.status[entry.key] = place, entry.status
 
     def _entry(self, line: bytes, where: str) -> Entry:
         try:

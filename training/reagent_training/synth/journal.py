@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from reagent_sdk.errors import InvalidInput
+from reagent_sdk.lines import LineFile
 from reagent_training.data.record import LabelledTrajectory
 from reagent_training.synth.record import SynthTask
 
@@ -24,14 +25,12 @@ class Journal:
     """
 
     def __init__(self, path: Path, settings: dict[str, object]) -> None:
-        self._path = path
+        self._file = LineFile(path)
         head = json.dumps(settings, sort_keys=True)
-        if not path.is_file() or not path.stat().st_size:
-            path.write_text(head + "\n")
-        self._drop_torn_line()
-        with path.open() as lines:
-            found = lines.readline().rstrip("\n")
-        if found != head:
+        found = next((line.decode(errors="replace") for _, line in self._file), None)
+        if found is None:
+            self._file.append(head.encode())
+        elif found != head:
             raise InvalidInput(
                 f"{path.parent} holds an unfinished set with other settings ({found[:200]}); name another folder, or "
                 "give the same settings to go on"
@@ -39,29 +38,16 @@ class Journal:
 
     def entries(self) -> Iterator[tuple[SynthTask, list[LabelledTrajectory]]]:
         """What is there, in order."""
-        with self._path.open() as lines:
-            next(lines)
-            for line in lines:
-                entry = json.loads(line)
-                rows = [LabelledTrajectory.model_validate(row) for row in entry["rows"]]
-                yield SynthTask.model_validate(entry["task"]), rows
+        for _, line in islice(self._file, 1, None):
+            entry = json.loads(line)
+            rows = [LabelledTrajectory.model_validate(row) for row in entry["rows"]]
+            yield SynthTask.model_validate(entry["task"]), rows
 
     def add(self, task: SynthTask, rows: list[LabelledTrajectory]) -> None:
         """Adds a task; it is kept once this returns, whatever becomes of the process."""
         entry = {"task": task.model_dump(mode="json"), "rows": [row.model_dump(mode="json") for row in rows]}
-        with self._path.open("a") as file:
-            file.write(json.dumps(entry) + "\n")
+        self._file.append(json.dumps(entry).encode())
 
     def remove(self) -> None:
         """Removes the file."""
-        self._path.unlink()
-
-    def _drop_torn_line(self) -> None:
-        """Cuts off the end of a line that was being written when the process died."""
-        with self._path.open("rb+") as file:
-            data = file.read()
-            whole = data.rfind(b"\n") + 1
-            if whole < len(data):
-                file.seek(whole)
-                file.truncate()
-                os.fsync(file.fileno())
+        self._file.remove()

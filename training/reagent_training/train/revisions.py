@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from reagent_sdk.frozen import Frozen
+from reagent_sdk.lines import LineFile
 from reagent_training.data.record import LabelledTrajectory
 
 
@@ -30,14 +32,16 @@ class Revisions:
     """Revisions by key, in memory and in a file of one process.
 
     Args:
-        path: the file; a torn last line, from a process that was killed, is cut off. None keeps nothing on disk.
+        path: the file; None keeps nothing on disk.
     """
 
     def __init__(self, path: Path | None) -> None:
-        self._path = path
+        self._file = None if path is None else LineFile(path)
         self._known: dict[str, Revision] = {}
-        if path is not None and path.is_file():
-            self._read(path)
+        for _, line in self._file or ():
+            with suppress(ValidationError):  # what cannot be read is asked for anew
+                read = Revision.model_validate_json(line)
+                self._known[read.key] = read
 
     def get(self, key: str) -> Revision | None:
         """The revision of a key, if there is one."""
@@ -46,25 +50,8 @@ class Revisions:
     def add(self, revision: Revision) -> None:
         """Keeps a revision."""
         self._known[revision.key] = revision
-        if self._path is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("ab") as file:
-                file.write(json.dumps(revision.model_dump(), ensure_ascii=True).encode() + b"\n")
-
-    def _read(self, path: Path) -> None:
-        whole = 0
-        with path.open("rb") as lines:
-            for line in lines:
-                if not line.endswith(b"\n"):
-                    break
-                whole += len(line)
-                try:
-                    read = Revision.model_validate_json(line)
-                except ValidationError:
-                    continue  # what cannot be read is asked for anew
-                self._known[read.key] = read
-        with path.open("r+b") as file:
-            file.truncate(whole)
+        if self._file is not None:
+            self._file.append(json.dumps(revision.model_dump(), ensure_ascii=True).encode())
 
 
 def key_of(agent: str, row: LabelledTrajectory, critique: str) -> str:

@@ -28,7 +28,7 @@ help:
 	@echo 'make demo           set everything up, then solve real questions with a local model and a local judge'
 	@echo 'make demo Q="..."   the same with your own question (in single quotes if it holds a dollar sign)'
 	@echo 'make test           set everything up, then run the tests in two processes (JOBS=4: in four, 0: in this one)'
-	@echo 'make test-slow      the tests that take minutes each: trainings, load, kills, pages in a browser'
+	@echo 'make test-slow      the tests that take long: trainings, real models, load, kills, pages in a browser'
 	@echo 'make test-vllm      set vLLM up in .venv-vllm (CPU, 3.5 GB), then test the judge through it and print figures'
 	@echo 'make adapters       test the adapters with the oldest, the newest and further frameworks, and print what each can do'
 	@echo 'make lint           set everything up, then check style and types'
@@ -48,7 +48,7 @@ test: $(DEV)
 
 test-slow: $(DEV)
 	@echo '==> pytest -m slow -n $(JOBS)'
-	@.venv/bin/python -m pytest -q -m slow -n $(JOBS) --dist loadfile --no-loadscope-reorder
+	@.venv/bin/python -m pytest -q -m 'slow and not vllm' -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test-vllm: $(DEV) $(VLLM)
 	@echo '==> pytest -m vllm'

@@ -23,23 +23,46 @@ SLOW = (
     "test_page.py",
     "test_judge_attacks.py",
     "test_chaos.py",
+    "test_tool_runs.py",
+    "test_shipped_judge.py",
+    "test_judge_in_process.py",
+    "test_embedded.py",
+    "test_transformers_client.py",
+    "test_mcp_server.py",
+    "test_judge_serve.py",
+    "test_judge_serve_child.py",
+    "test_judge_serve_attach.py",
+    "test_proxy_process.py",
+    "test_llama_index_package.py",
+    "test_langchain_resume.py",
+    "test_train_cli.py::test_a_killed_run_goes_on_to_the_same_losses",
+    "test_docs.py::test_the_readmes_examples_run",
+    "test_calibration_cli.py::test_a_real_judge_on_real_work",
+    "test_calibration_cli.py::test_it_goes_on_after_sigkill",
+    "test_file_reader_tables.py::test_every_format_is_read",
+    "test_file_reader_tables.py::test_every_attack_is_stopped",
+    "test_cli_process.py::test_the_demo_runs_on_the_real_model",
+    "test_smolagents.py::test_a_real_model_behind_a_real_server",
+    "test_dspy.py::test_a_real_model_behind_a_real_server",
+    "test_inspect_ai.py::test_a_real_model_answers_and_a_real_judge_judges",
+    "test_inspect_ai.py::test_the_command_line_finds_solver_and_scorer_by_name",
+    "test_python_tool_pool.py::test_twenty_attempts_at_once_leave_nothing",
+    "test_models_export.py::test_the_small_model_comes_back_from_a_round_trip",
+    "test_step_labels.py::test_a_real_model_under_the_grammar_labels_every_step",
+    "test_litellm_client.py::test_a_program_stays_quiet_and_clean",
 )
-"""Files that train, load a server or kill processes for minutes: `make test-slow` runs them, and `.ci/run` does."""
+"""Files and tests that train, run a real model, load a server or kill processes: `make test-slow` runs them, and
+`.ci/run` does. The rest takes less than ten minutes on two cores, with `test_end_to_end.py` for the real thing."""
 
 LONGEST = (
     *SLOW,
     "test_agent_rl_numerics.py",
-    "test_mcp_server.py",
     "test_end_to_end.py",
-    "test_tool_runs.py",
-    "test_cli_process.py",
-    "test_transformers_client.py",
-    "test_judge_in_process.py",
-    "test_embedded.py",
     "test_calibration_cli.py",
-    "test_judge_serve.py",
-    "test_proxy_process.py",
-    "test_llama_index_package.py",
+    "test_file_reader.py",
+    "test_image_tool.py",
+    "test_python_tool_attacks.py",
+    "test_cli_process.py",
 )
 """Files that take the longest. `make test` gives whole files to its processes, and one of these must not come last."""
 
@@ -65,7 +88,8 @@ def pytest_configure() -> None:
 @pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.name in SLOW:
+        name = item.path.name
+        if name in SLOW or f"{name}::{getattr(item, 'originalname', '')}" in SLOW:
             item.add_marker(pytest.mark.slow)
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))

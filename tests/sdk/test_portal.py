@@ -94,7 +94,7 @@ agent = with_critique(lambda q: "a", judge=lambda task, work: 0.5)
 print(agent("q"), flush=True)
 if {stuck}:
     import time
-    agent2 = with_critique(lambda q: time.sleep(60), judge=lambda task, work: 0.5)
+    agent2 = with_critique(lambda q: time.sleep(5), judge=lambda task, work: 0.5)
     from concurrent.futures import CancelledError
     def ask():
         try:

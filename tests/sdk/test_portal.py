@@ -94,7 +94,8 @@ agent = with_critique(lambda q: "a", judge=lambda task, work: 0.5)
 print(agent("q"), flush=True)
 if {stuck}:
     import time
-    agent2 = with_critique(lambda q: time.sleep(5), judge=lambda task, work: 0.5)
+    begun = threading.Event()
+    agent2 = with_critique(lambda q: begun.set() or time.sleep(5), judge=lambda task, work: 0.5)
     from concurrent.futures import CancelledError
     def ask():
         try:
@@ -102,6 +103,7 @@ if {stuck}:
         except CancelledError:
             pass  # what a call gets when its agent is closed
     threading.Thread(target=ask, daemon=True).start()
+    begun.wait()  # what begins while the interpreter ends is not what is looked at
 """
 
 

@@ -13,18 +13,14 @@ import json
 import platform
 import tempfile
 import threading
-import time
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from datasets import Dataset
 from rich.console import Console
-from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from reagent_sdk.agents import Feedback
@@ -34,9 +30,11 @@ from reagent_sdk.task import Task
 from reagent_sdk.trajectory import Trajectory
 from reagent_training.agent_rl.config import AgentConfig
 from reagent_training.agent_rl.dialogue import Dialogue
+from reagent_training.agent_rl.made_model import Shape, words, words_model, words_tokenizer
 from reagent_training.agent_rl.recipe import Prepared, Sampler
 from reagent_training.agent_rl.rollouts import Asked, Roller
 from reagent_training.agent_rl.samples import Samples
+from reagent_training.agent_rl.taking_turns import Turns, compared
 from reagent_training.agent_rl.tasks import TaskSet
 from reagent_training.agent_rl.trainer import AgentTrainer
 from reagent_training.sampling.questions import Question
@@ -44,93 +42,6 @@ from reagent_training.train.grpo_settings import grpo_settings
 from reagent_training.train.start import Start
 
 BAR = 1.05
-_TEMPLATE = (
-    "{% for message in messages %}<|im_start|> {{ message['role'] }} {{ message['content'] }} <|im_end|> {% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|> assistant {% endif %}"
-)
-_SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|unknown|>"]
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What both are measured on.
-
-    Attributes:
-        rows: sequences in a step.
-        group: sequences whose rewards are compared, revisions included.
-        question: tokens of a question.
-        completion: tokens of each completion.
-        vocabulary: entries of the made model's vocabulary.
-        hidden, layers: size of the made model.
-    """
-
-    rows: int = 16
-    group: int = 8
-    question: int = 32
-    completion: int = 64
-    vocabulary: int = 49_152
-    hidden: int = 128
-    layers: int = 4
-
-
-class Turns(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
-    """Lets two trainers in two threads take steps in turn, and measures each step.
-
-    Args:
-        mine: which of the two this is.
-        order: whose step comes when.
-        door: shared by both.
-    """
-
-    def __init__(self, mine: int, order: list[int], door: threading.Condition) -> None:
-        self._mine, self._order, self._door = mine, order, door
-        self.seconds: list[tuple[float, float]] = []
-        self._began = (0.0, 0.0)
-
-    def on_step_begin(self, *_: Any, **__: Any) -> None:
-        """Waits for its turn."""
-        with self._door:
-            self._door.wait_for(lambda: bool(self._order) and self._order[0] == self._mine)
-        self._began = (time.process_time(), time.perf_counter())
-
-    def on_step_end(self, *_: Any, **__: Any) -> None:
-        """Ends its turn."""
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        ended = (time.process_time(), time.perf_counter())
-        self.seconds.append((ended[0] - self._began[0], ended[1] - self._began[1]))
-        with self._door:
-            self._order.pop(0)
-            self._door.notify_all()
-
-
-def words_tokenizer(size: int) -> PreTrainedTokenizerFast:
-    """Each word is one token, so that what is decoded and encoded again keeps its length."""
-    names = [*_SPECIAL, *(f"w{number}" for number in range(size - len(_SPECIAL)))]
-    vocabulary = {name: place for place, name in enumerate(names)}
-    made = Tokenizer(models.WordLevel(vocabulary, unk_token=_SPECIAL[3]))
-    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    made.add_special_tokens([AddedToken(name, normalized=False) for name in _SPECIAL[:3]])
-    told = {"eos_token": _SPECIAL[2], "pad_token": _SPECIAL[0], "unk_token": _SPECIAL[3]}
-    return PreTrainedTokenizerFast(tokenizer_object=made, chat_template=_TEMPLATE, **told)
-
-
-def words_model(shape: Shape, seed: int) -> LlamaForCausalLM:
-    """A small Llama without training."""
-    torch.manual_seed(seed)
-    settings = LlamaConfig(
-        vocab_size=shape.vocabulary,
-        hidden_size=shape.hidden,
-        intermediate_size=3 * shape.hidden,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=2_048,
-        bos_token_id=None,
-        eos_token_id=2,
-        pad_token_id=0,
-    )
-    return LlamaForCausalLM(settings)
 
 
 def settings_for(shape: Shape, steps: int, seed: int) -> AgentConfig:
@@ -179,21 +90,21 @@ def measure(shape: Shape, *, steps: int, seed: int, folder: Path) -> dict[str, A
     door = threading.Condition()
     ours, stock = Turns(0, order, door), Turns(1, order, door)
     options = grpo_settings(config, folder, 1) | {"generation_kwargs": {"min_new_tokens": shape.completion}}
-    asked = Question("0/1", "0/1", "made", Task(question=_words(shape.question)), ("x",), lambda _: False)
+    asked = Question("0/1", "0/1", "made", Task(question=words(shape.question)), ("x",), lambda _: False)
     tasks = TaskSet((asked,), config.rollout)
     ready = Prepared(tasks, Start(words_model(shape, seed), tokenizer, None), {}, [])
     judge = JudgeQueue(CallableJudge(lambda task, trajectory: (0.5, "Check the last step again.")))
     with Sampler(config, ready, judge, Samples(folder, config)) as sampler:
         first = _trainer(options, [asked.name], ready.start.model, tokenizer, ours, sampler)
         prompts = _lengths(config, tokenizer, asked, shape)
-        texts = [_words(length) for length in prompts]
+        texts = [words(length) for length in prompts]
         second = _trainer(options, texts, words_model(shape, seed), tokenizer, stock, None)
         threads = [threading.Thread(target=one.train) for one in (first, second)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-    cpu, wall = (_compared(ours.seconds, stock.seconds, kind, seed) for kind in (0, 1))
+    cpu, wall = (compared(ours.seconds, stock.seconds, kind, seed) for kind in (0, 1))
     return {
         "measure": "wall" if torch.cuda.is_available() else "cpu",
         "cpu": cpu,
@@ -207,10 +118,6 @@ def measure(shape: Shape, *, steps: int, seed: int, folder: Path) -> dict[str, A
     }
 
 
-def _words(count: int) -> str:
-    return " ".join(f"w{number}" for number in range(count))
-
-
 def _lengths(config: AgentConfig, tokenizer: Any, asked: Question, shape: Shape) -> list[int]:
     """Tokens of a task's prompt, and of the prompt of a revision of an attempt at it."""
 
@@ -218,7 +125,7 @@ def _lengths(config: AgentConfig, tokenizer: Any, asked: Question, shape: Shape)
         raise AssertionError("only prompts are asked for")
 
     roller = Roller(unused, Dialogue(tokenizer), config.rollout, max_tokens=config.max_tokens, tools_of=lambda _: ())
-    before = Feedback(Trajectory(answer=_words(shape.completion)), "Check the last step again.")
+    before = Feedback(Trajectory(answer=words(shape.completion)), "Check the last step again.")
 
     async def both() -> list[int]:
         return [len(await roller.opening(Asked(asked, feedback))) for feedback in (None, before)]
@@ -244,22 +151,6 @@ def _trainer(options: dict[str, Any], prompts: list[str], model: Any, tokenizer:
             rollout_func=ours,
             callbacks=[turns],
         )
-
-
-def _compared(
-    ours: list[tuple[float, float]], stock: list[tuple[float, float]], kind: int, seed: int
-) -> dict[str, Any]:
-    """Medians, and the median of the ratios of neighbouring steps with its bootstrap interval; the first is warm-up."""
-    a, b = (np.array([one[kind] for one in made[1:]]) for made in (ours, stock))
-    ratios = a / b
-    drawn = np.random.default_rng(seed).choice(ratios, (4_000, len(ratios)))
-    low, high = np.quantile(np.median(drawn, axis=1), [0.025, 0.975])
-    return {
-        "ours": round(float(np.median(a)), 3),
-        "stock": round(float(np.median(b)), 3),
-        "ratio": round(float(np.median(ratios)), 3),
-        "interval": [round(float(low), 3), round(float(high), 3)],
-    }
 
 
 def hardware() -> str:

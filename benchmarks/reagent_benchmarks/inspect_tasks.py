@@ -41,6 +41,7 @@ def _task(name: str) -> Callable[..., Task]:
         seconds: float | None = None,
         tools: str | list[str] | None = None,
         steps: int | None = None,
+        first_step: str = "auto",
         max_tokens: int | None = None,
         corpus: str | None = None,
         grader: str | None = None,
@@ -62,6 +63,7 @@ def task_of(  # noqa: PLR0913 - the arguments of a task
     seconds: float | None = None,
     tools: str | list[str] | None = None,
     steps: int | None = None,
+    first_step: str = "auto",
     max_tokens: int | None = None,
     corpus: str | None = None,
     grader: str | None = None,
@@ -79,6 +81,7 @@ def task_of(  # noqa: PLR0913 - the arguments of a task
         seconds: for each question.
         tools: names with commas between them, or "none"; by default those of the set.
         steps: how often an agent may call tools; by default as the set says.
+        first_step: "required" makes the first reply call a tool; small models seldom do so by themselves.
         max_tokens: of each reply; by default the server's own limit, and 1024 for local models.
         corpus: a file for offline search.
         grader: the model that grades, where a model grades.
@@ -93,6 +96,7 @@ def task_of(  # noqa: PLR0913 - the arguments of a task
         "instructions": wanted.instructions,
         "tools": tools_of(tools, wanted.tools),
         "steps": steps or wanted.steps,
+        "first_step": first_step,
         "corpus": corpus,
         "max_tokens": max_tokens,
         "seed": seed,

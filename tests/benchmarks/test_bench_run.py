@@ -14,6 +14,7 @@ pytest.importorskip("inspect_ai")
 
 from reagent_benchmarks.outcomes import ArmResult, Outcome
 from reagent_benchmarks.running.arms import Arm, arms_of
+from reagent_benchmarks.running.making import AgentMaker, AgentPlan
 from reagent_benchmarks.running.question import ArmRun, work_on
 from reagent_benchmarks.running.results import results_of
 from reagent_benchmarks.running.study import Study, run
@@ -371,3 +372,13 @@ def test_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:
     with refused_url() as url:
         rows = run(study(tmp_path, url, arms="bare", judge="none", seconds=30.0))
     assert [row.outcome for row in rows] == [Outcome.UNREACHABLE]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("first_step", ["auto", "required"])
+async def test_the_first_reply_can_be_made_to_call_a_tool(first_step: Any) -> None:
+    plan = AgentPlan(tools=("python",), steps=2, first_step=first_step)
+    with ChatServer(["Answer: 4"]) as server:
+        work = await AgentMaker(server.base_url, plan).for_task(TASK).attempt(TASK, None)
+    assert work.trajectory.answer == "Answer: 4"
+    assert server.requests[0].body["tool_choice"] == first_step

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -31,6 +31,7 @@ Examples:
 PageOption = Annotated[
     Path | None, typer.Option("--page", metavar="FILE.html", help="Write tables, charts and all runs as one page.")
 ]
+FirstStep = Literal["auto", "required"]
 _LOCAL_AT_A_TIME = 2
 _SERVED_AT_A_TIME = 16
 
@@ -59,6 +60,9 @@ def run(  # noqa: PLR0913 - one for each option of the command
         str | None, typer.Option(metavar="NAME,...", help="Tools in place of the set's own; `none` for none.")
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, metavar="N", help="Calls of tools at most.")] = None,
+    first_step: Annotated[
+        FirstStep, typer.Option(help="`required` makes the first reply call a tool: small models seldom do.")
+    ] = "auto",
     max_tokens: Annotated[int | None, typer.Option(min=1, metavar="N", help="Of each of the agent's replies.")] = None,
     corpus: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Search this offline corpus; see `reagent corpus build`.")
@@ -88,6 +92,7 @@ def run(  # noqa: PLR0913 - one for each option of the command
         "seconds": seconds,
         "tools": tools,
         "steps": steps,
+        "first_step": first_step,
         "max_tokens": max_tokens,
         "corpus": None if corpus is None else str(corpus.expanduser().absolute()),
         "grader": grader,

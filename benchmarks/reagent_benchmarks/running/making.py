@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from reagent_benchmarks.running.calls import KeptClient, journal_in_force
 from reagent_benchmarks.suite.base import BenchmarkItem
@@ -26,6 +26,7 @@ class AgentPlan(Settings):
     instructions: str = ""
     tools: tuple[str, ...] = ()
     steps: int = 30
+    first_step: Literal["auto", "required"] = "auto"
     corpus: str | None = None
     max_tokens: int | None = None
     seed: int = 0
@@ -67,7 +68,8 @@ class AgentMaker:
         from reagent_sdk.tools.agent import AgentSettings, ToolAgent
 
         room = {"window_chars": LOCAL_WINDOW_CHARS} if local else {}
-        settings = AgentSettings(instructions=plan.instructions, sampling=sampling, steps=plan.steps, **room)
+        told = {"instructions": plan.instructions, "steps": plan.steps, "first_step": plan.first_step}
+        settings = AgentSettings(sampling=sampling, **told, **room)
         return ToolAgent(self._client, self._tools_for(task), settings)
 
     def _tools_for(self, task: Task) -> list[Any]:

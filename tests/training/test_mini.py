@@ -11,6 +11,7 @@ from reagent_benchmarks.outcomes import ArmResult, Outcome
 from reagent_training.agent_rl.remembered import Memory, RememberedTool
 from reagent_training.mini import command, foundation, run, settings
 from reagent_training.mini.config import MiniConfig
+from reagent_training.mini.heldout import heldout_of
 from reagent_training.mini.places import Places
 from reagent_training.mini.table import as_markdown, lines
 from transformers import AutoTokenizer
@@ -54,6 +55,8 @@ def test_the_paper_in_miniature_from_end_to_end(done: tuple[Path, str]) -> None:
     for name in ("table.md", "table.json", "table.png", "rollouts.html"):
         assert (out / name).stat().st_size > 500, name
     assert "runs without a score." in said
+    assert "\nreagent-u against agent-grpo, equal steps: " in said
+    assert sum(len(row["right"]) for row in heldout_of(out)) == len(keys)
     assert said.strip().splitlines()[-1].startswith(f"Tools: in 0 of {len(keys)} attempts")
 
 

@@ -10,13 +10,15 @@ from statistics import fmean
 from typing import NamedTuple
 
 from reagent_benchmarks.outcomes import ArmResult
+from reagent_benchmarks.stats.summary import summarise
 
 from reagent_training.mini.config import MiniConfig
 from reagent_training.mini.evaluate import ALWAYS
 from reagent_training.mini.places import Places, log_of
-from reagent_training.mini.run import SFT, generated, stops_of
-from reagent_training.mini.table import Line, as_markdown, draw, lines
+from reagent_training.mini.run import SFT, STEPS, TOKENS, generated, stops_of
+from reagent_training.mini.table import Line, as_markdown, draw, interval, lines
 
+_U = "reagent-u"
 TABLE, JSON, PLOT, PAGE = "table.md", "table.json", "table.png", "rollouts.html"
 
 
@@ -31,10 +33,11 @@ def report(config: MiniConfig, out: Path, results: Sequence[ArmResult]) -> Repor
     """Writes table.md, table.json, table.png and rollouts.html into the folder of a run."""
     places = Places(out)
     found = lines(results, _sampled(config, places))
-    text = f"{as_markdown(found)}\n{_judge_line(results)}\n{_tools_line(results)}\n"
+    told = [*_method_lines(results), _judge_line(results), _tools_line(results)]
+    text = f"{as_markdown(found)}\n" + "\n".join(told) + "\n"
     (out / TABLE).write_text(text, encoding="utf-8")
-    told = [one.model_dump(mode="json") for one in found]
-    (out / JSON).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    as_json = json.dumps([one.model_dump(mode="json") for one in found], indent=1)
+    (out / JSON).write_text(f"{as_json}\n", encoding="utf-8")
     draw(found, _curves(config, places), out / PLOT)
     from reagent_benchmarks.page import write_page
 
@@ -69,6 +72,19 @@ def _curves(config: MiniConfig, places: Places) -> Mapping[str, list[tuple[int, 
 
 def _logged(folder: Path, name: str) -> dict[int, float]:
     return {int(entry["step"]): float(entry[name]) for entry in log_of(folder) if name in entry}
+
+
+def _method_lines(results: Sequence[ArmResult]) -> list[str]:
+    """Reagent-U against each other method at equal tokens and at equal steps, on the same tasks, attempts and seeds."""
+    others = [arm for arm in dict.fromkeys(row.arm for row in results) if arm.endswith((STEPS, TOKENS))]
+    found = []
+    for other in others:
+        pair = [row for row in results if row.arm in (_U, other)]
+        against = next(arm.against for of in summarise(pair, bare=other) for arm in of.arms if arm.arm == _U)
+        if against is not None and against.pairs:
+            difference = interval(against.difference, sign="+")
+            found.append(f"{_U} against {other}: {difference}, fixed {against.fixed}, broken {against.broken}.")
+    return found
 
 
 def _tools_line(results: Sequence[ArmResult]) -> str:

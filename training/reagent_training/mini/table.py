@@ -99,10 +99,10 @@ def as_markdown(found: Sequence[Line]) -> str:
         cells: list[Any] = [
             one.arm,
             one.seeds,
-            _interval(one.pass_1),
+            interval(one.pass_1),
             " ".join(f"{value:.3f}" for value in one.by_seed.values()),
-            _interval(one.pass_3) if one.pass_3 else "-",
-            _interval(one.difference, sign="+") if one.difference else "-",
+            interval(one.pass_3) if one.pass_3 else "-",
+            interval(one.difference, sign="+") if one.difference else "-",
             one.fixed if one.difference else "-",
             one.broken if one.difference else "-",
             f"{one.generated / 1e3:,.0f}k" if one.generated else "-",
@@ -113,7 +113,8 @@ def as_markdown(found: Sequence[Line]) -> str:
     return "\n".join(out) + "\n"
 
 
-def _interval(of: Estimate, *, sign: str = "") -> str:
+def interval(of: Estimate, *, sign: str = "") -> str:
+    """A value with its 95% interval, as text."""
     if of.value is None:
         return "-"
     within = "" if of.low is None or of.high is None else f" ({of.low:{sign}.3f}..{of.high:{sign}.3f})"
@@ -130,6 +131,7 @@ def draw(found: Sequence[Line], curves: Mapping[str, Sequence[tuple[int, float]]
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(11, 0.5 * len(found) + 2.4), layout="constrained")
     FigureCanvasAgg(figure)
@@ -149,6 +151,7 @@ def draw(found: Sequence[Line], curves: Mapping[str, Sequence[tuple[int, float]]
         right.plot(*zip(*points, strict=True), label=arm)
     right.set_xlabel("update")
     right.set_ylabel("first attempts that are right, in training")
+    right.xaxis.set_major_locator(MaxNLocator(integer=True))
     right.grid(alpha=0.3)
     if curves:
         right.legend(fontsize=8)

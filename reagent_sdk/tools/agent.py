@@ -19,7 +19,7 @@ from reagent_sdk.tools.base import Tool, ToolSource, opened
 from reagent_sdk.tools.calls import refuse, run_calls
 from reagent_sdk.tools.critic import CALL_CRITIC, CriticTool
 from reagent_sdk.tools.define import as_tool
-from reagent_sdk.tools.window import fit, size
+from reagent_sdk.tools.window import fit, fit_below, size
 from reagent_sdk.tools.wire import NativeWire, TextWire, ToolChoice, Wire
 from reagent_sdk.trajectory import AgentStop, Trajectory
 from reagent_sdk.usage import Usage
@@ -109,15 +109,17 @@ class ToolAgent:
             ModelError: the call failed.
         """
         room = self.settings.window_chars
+        fitted = fit(messages, room)
         while True:
-            fitted = fit(messages, room)
             sent, sampling = self._wire.request(fitted, tools, self.settings.sampling, choice=choice)
             try:
                 reply = await self.client.complete(sent, sampling)
             except ContextOverflow:
                 room = min(room, size(fitted)) // 2
-                if size(fit(messages, room, keep_last=0)) >= size(fitted):
-                    raise  # there is nothing left to leave out
+                shorter = fit_below(messages, room, size(fitted))
+                if shorter is None:
+                    raise
+                fitted = shorter
                 continue
             return reply.model_copy(update={"message": self._wire.reply(reply.message)})
 

@@ -18,7 +18,7 @@ from reagent_sdk.messages import Message, assistant, from_openai
 from reagent_sdk.testing import ChatServer, Reply, ScriptedJudge
 from reagent_sdk.tools import ToolResult, tool
 from reagent_sdk.tools.agent import FINAL, AgentSettings, ToolAgent
-from reagent_sdk.tools.window import fit, size
+from reagent_sdk.tools.window import KEPT_HEAD, fit, fit_below, size
 from reagent_sdk.tools.wire import INVALID_CALL, NativeWire, TextWire
 from reagent_sdk.trajectory import AgentStop, Trajectory
 
@@ -243,6 +243,42 @@ def test_an_overflowing_window_is_halved_until_it_fits_or_nothing_is_left() -> N
     assert size(model.asked[-1][0]) < size(model.asked[-2][0])
     with pytest.raises(ContextOverflow):
         attempt(ToolAgent(Model(ContextOverflow("full")), [read]))
+
+
+@pytest.mark.parametrize("window", [600, 2_500, 8_000])
+def test_the_latest_result_gives_way_where_it_alone_is_too_long(window: int) -> None:
+    """Once a loop without an end: all that could give way was among the results that were to stay whole."""
+
+    class Small(Model):
+        async def complete(self, messages: Sequence[Message], sampling: Sampling) -> Completion:
+            if size(messages) > window:
+                raise ContextOverflow("full")
+            return await super().complete(messages, sampling)
+
+    @tool
+    def read() -> str:
+        """Reads."""
+        return "x" * 9_000
+
+    model = Small(calling(ToolCall.make("read", {})), "done")
+    assert attempt(ToolAgent(model, [read])).answer == "done"
+    (seen,) = [message.text for message in model.asked[-1][0] if message.role == "tool"]
+    assert "left out to save room" in seen
+    assert len(seen) > window / 3  # and no more of it than has to
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["tool", "assistant", "user"]), st.integers(0, 3_000)), max_size=12),
+    st.integers(0, 20_000),
+)
+def test_asking_for_less_comes_to_an_end(shape: list[tuple[str, int]], room: int) -> None:
+    messages = [Message(role=role, content="x" * length) for role, length in shape]
+    fitted, asked = fit(messages, room), 0
+    while (shorter := fit_below(messages, room := min(room, size(fitted)) // 2, size(fitted))) is not None:
+        assert size(shorter) < size(fitted)
+        fitted, asked = shorter, asked + 1
+    assert asked < 40
+    assert all(len(message.text) <= KEPT_HEAD + 200 for message in fitted if message.role == "tool")
 
 
 @given(st.lists(st.tuples(st.sampled_from(["tool", "assistant", "user"]), st.integers(0, 2_000)), max_size=12))

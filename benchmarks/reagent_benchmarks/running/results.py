@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,10 +75,26 @@ def _headers(files: Iterable[Path]) -> Iterator[EvalLog]:
 
 
 def _samples(header: EvalLog) -> Iterator[EvalSample]:
-    from inspect_ai.log import read_eval_log_samples
+    """The samples of a log that were worked on.
 
-    if header.eval.dataset.sample_ids:
-        yield from read_eval_log_samples(header.location, all_samples_required=False, exclude_fields=_UNREAD)
+    The log's table of contents is read once. `read_eval_log_samples` reads it for every sample, which takes a quarter
+    of an hour for 10,000 of them.
+    """
+    from anyio.from_thread import start_blocking_portal
+    from inspect_ai._util.async_zip import AsyncZipReader
+    from inspect_ai._util.asyncfiles import AsyncFilesystem
+    from inspect_ai.log import read_eval_log_sample_async
+
+    where, epochs = header.location, range(1, (header.eval.config.epochs or 1) + 1)
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(AsyncFilesystem()) as files:
+        read = partial(read_eval_log_sample_async, exclude_fields=_UNREAD, reader=AsyncZipReader(files, where))
+        for name in header.eval.dataset.sample_ids or ():
+            for epoch in epochs:
+                try:
+                    sample = portal.call(read, where, name, epoch)
+                except IndexError:
+                    continue
+                yield sample
 
 
 def _rows(header: EvalLog, sample: EvalSample, *, runs: bool) -> Iterator[ArmResult]:

@@ -32,6 +32,8 @@ class LineFile:
                 if line.endswith(b"\n"):
                     yield place, line[:-1]
                     place += len(line)
+        if self._end is None:  # who has read all of it need not look for the end again
+            self._end = place
 
     def at(self, place: int) -> bytes:
         """The line that begins at a place."""

@@ -139,7 +139,7 @@ async def endless_output(arena: Arena) -> Outcome:
     small = len(bomb.text) < 21_000 and grown < 200
     # On a busy machine the kernel may reach its memory limit with what it has not sent yet, and die of that first.
     ended = bomb.error in ("OutputLimit", "KernelDied") and after.text == "alive"
-    return outcome(ended and small, f"stopped reading; our memory +{grown} MB", after)
+    return outcome(ended and small, f"stopped reading; our memory +{grown} MB", bomb, after)
 
 
 async def sudden_exit(arena: Arena) -> Outcome:

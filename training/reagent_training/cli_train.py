@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from reagent_training.scale.command import PLAN_EXAMPLES, plan
-from reagent_training.train.commands import agents, compare, recipes
+from reagent_training.train.commands import agents, compare, learning_curve, recipes
 
 app = typer.Typer(help="Train judges and agents, and measure them.")
 
@@ -37,4 +37,7 @@ app.command("reagent-u", short_help="An agent learns from critiques as well.", e
     agents.reagent_u
 )
 app.command("compare", short_help="Judges side by side on held-out work.", epilog=compare.EXAMPLES)(compare.compare)
+app.command("learning-curve", short_help="What a judge knew at each checkpoint.", epilog=learning_curve.EXAMPLES)(
+    learning_curve.learning_curve
+)
 app.command("plan", short_help="Agent training on many GPUs: memory, time, commands.", epilog=PLAN_EXAMPLES)(plan)

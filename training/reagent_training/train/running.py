@@ -18,7 +18,7 @@ from reagent_training.train.config import JudgeConfig, RunConfig
 from reagent_training.train.report import write_report
 
 CHECKPOINTS = "checkpoints"
-_PLAN = "plan.json"
+PLAN = "plan.json"
 
 
 def trainer_settings(config: RunConfig, out: Path) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def resume_from(out: Path, config: RunConfig) -> str | None:
     Raises:
         InvalidInput: `out` holds a run of other settings.
     """
-    plan = out / _PLAN
+    plan = out / PLAN
     plan.parent.mkdir(parents=True, exist_ok=True)
     mine = {"fingerprint": fingerprint(config), "settings": config.model_dump(mode="json")}
     if plan.is_file():
@@ -101,11 +101,12 @@ def resume_from(out: Path, config: RunConfig) -> str | None:
 
 def _last_whole(folder: Path) -> str | None:
     """The last checkpoint that was written to its end: its state comes last, so one that a kill cut off has none."""
-    found = [(int(one.name.rpartition("-")[2]), one) for one in folder.glob("checkpoint-*") if _is_whole(one)]
+    found = [(int(one.name.rpartition("-")[2]), one) for one in folder.glob("checkpoint-*") if is_whole(one)]
     return str(max(found)[1]) if found else None
 
 
-def _is_whole(checkpoint: Path) -> bool:
+def is_whole(checkpoint: Path) -> bool:
+    """Whether a checkpoint was written to its end."""
     try:
         return isinstance(json.loads((checkpoint / "trainer_state.json").read_bytes()), dict)
     except (OSError, ValueError):

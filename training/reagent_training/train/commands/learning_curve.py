@@ -1,0 +1,96 @@
+"""`reagent train learning-curve`: what a judge knew at each checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reagent_sdk.cli.options import JsonOption
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from reagent_sdk.calibration.card import Estimate
+    from reagent_training.train.learning_curve import Point
+
+_WORDS = "bag of words"
+EXAMPLES = """\b
+Example:
+  reagent train learning-curve runs/tiny --test sets/mint/test.jsonl --test sets/tau-bench/test.jsonl --out curve/
+"""
+
+
+def learning_curve(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that `reagent train rrm-sft` wrote.")],
+    tests: Annotated[list[Path], typer.Option("--test", metavar="FILE", help="Held-out labelled rows; repeatable.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Takes scores, figures and picture.")],
+    stops: Annotated[int | None, typer.Option(min=1, metavar="N", help="So many checkpoints; all by default.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Rows of each test file, whole pairs.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of what is drawn, and of the intervals.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the checkpoints of a judge's run on held-out rows, beside a bag of words that learnt from the same rows.
+
+    Only the grade is read, which stands before all words: one pass over a row. The scores of a checkpoint are kept in
+    FOLDER, so that an interrupted measurement goes on.
+    """
+    from reagent_training.train.commands.shared import needs_training, quiet_libraries
+
+    needs_training()
+    import json
+
+    from reagent_sdk.cli.terminal import console, write_json
+    from reagent_sdk.replacing import replacing
+    from reagent_training.sampling.bar import bar
+    from reagent_training.train import checkpoints, compare, learning_curve, learning_plot, rrm_sft
+    from reagent_training.train.config import Source
+    from reagent_training.train.rows import check_apart, read_rows
+
+    quiet_libraries()
+    run, out = run.expanduser(), out.expanduser()
+    config = checkpoints.settings_of(run)
+    looked_at = checkpoints.stops_of(run, stops)
+    parts = [Source(path=path, rows=limit) for path in tests]
+    test = [row for row in read_rows(parts, prompt_version=None, seed=seed) if compare.items_of([row])]
+    known, _ = rrm_sft.load_rows(config)
+    check_apart(known, test, "test")
+    out.mkdir(parents=True, exist_ok=True)
+    with bar("grading", 0, len(looked_at) * len(test)) as moved:
+        scores = learning_curve.grade(config, looked_at, test, out, lambda: moved(""))
+    points = learning_curve.points(looked_at, scores, test, learning_curve.learnt_from(config, known), seed=seed)
+    told_by = compare.baselines(compare.items_of(known), compare.items_of(test), room=config.max_chars, seed=seed)
+    words = {
+        line.source: line.figures[learning_curve.leading(line.figures)] for line in told_by if line.judge == _WORDS
+    }
+    told = {
+        "points": [point.model_dump(mode="json") for point in points],
+        _WORDS: {source: one.model_dump(mode="json") for source, one in words.items()},
+    }
+    with replacing(out / "learning_curve.json") as draft:
+        draft.write(json.dumps(told, indent=1).encode() + b"\n")
+    learning_plot.draw(points, words, out / "learning_curve.png", f"{config.name}: {config.recipe}")
+    if as_json:
+        write_json(told)
+    else:
+        _show(points, words, console())
+
+
+def _show(points: Sequence[Point], words: Mapping[str, Estimate], screen: Console) -> None:
+    """A line for each source and checkpoint."""
+    from rich.table import Table
+
+    from reagent_sdk.cli.terminal import clean
+    from reagent_training.train.learning_curve import leading
+
+    table = Table("data set", "figure")
+    for column in ("n", "update", "rows seen", "judge", _WORDS):
+        table.add_column(column, justify="right")
+    for point in points:
+        name = leading(point.figures)
+        cells = (str(point.n), str(point.update), str(point.rows), str(point.figures[name]))
+        table.add_row(clean(point.source), name, *cells, str(words.get(point.source, "-")))
+    screen.print(table)
+    screen.print("rows seen: 0 is the base; bag of words: from all rows of the run; 95% intervals over questions")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from reagent_training.mini import command, foundation, run, settings
 from reagent_training.mini.config import MiniConfig
 from reagent_training.mini.heldout import heldout_of
 from reagent_training.mini.places import Places
+from reagent_training.mini.report import report
 from reagent_training.mini.table import as_markdown, lines
 from transformers import AutoTokenizer
 from typer.testing import CliRunner
@@ -58,6 +60,18 @@ def test_the_paper_in_miniature_from_end_to_end(done: tuple[Path, str]) -> None:
     assert "\nreagent-u against agent-grpo, equal steps: " in said
     assert sum(len(row["right"]) for row in heldout_of(out)) == len(keys)
     assert said.strip().splitlines()[-1].startswith(f"Tools: in 0 of {len(keys)} attempts")
+
+
+def test_methods_are_compared_at_equal_steps_alone_as_well(done: tuple[Path, str], tmp_path: Path) -> None:
+    shutil.copytree(done[0], tmp_path / "run")
+    told = yaml.safe_load((RECIPES / "mini_smoke.yaml").read_text()) | {"equal_tokens": False}
+    rows = [row for file in (tmp_path / "run" / "results").glob("*.jsonl") for row in _rows(file)]
+    plain = [row.model_copy(update={"arm": row.arm.removesuffix(", equal steps")}) for row in rows]
+    kept = [row for row in plain if not row.arm.endswith("equal tokens")]
+    said = report(MiniConfig.model_validate(told), tmp_path / "run", kept).markdown
+    for other in ("reagent-r", "agent-grpo"):
+        assert f"\nreagent-u against {other}: " in said
+    assert "equal" not in said
 
 
 def test_reagent_c_starts_from_the_very_attempts_of_the_agent_alone(done: tuple[Path, str]) -> None:

@@ -15,7 +15,7 @@ from reagent_benchmarks.stats.summary import summarise
 from reagent_training.mini.config import MiniConfig
 from reagent_training.mini.evaluate import ALWAYS
 from reagent_training.mini.places import Places, log_of
-from reagent_training.mini.run import SFT, STEPS, TOKENS, generated, stops_of
+from reagent_training.mini.run import SFT, generated, stops_of
 from reagent_training.mini.table import Line, as_markdown, draw, interval, lines
 
 _U = "reagent-u"
@@ -33,7 +33,7 @@ def report(config: MiniConfig, out: Path, results: Sequence[ArmResult]) -> Repor
     """Writes table.md, table.json, table.png and rollouts.html into the folder of a run."""
     places = Places(out)
     found = lines(results, _sampled(config, places))
-    told = [*_method_lines(results), _judge_line(results), _tools_line(results)]
+    told = [*_method_lines(config, results), _judge_line(results), _tools_line(results)]
     text = f"{as_markdown(found)}\n" + "\n".join(told) + "\n"
     (out / TABLE).write_text(text, encoding="utf-8")
     as_json = json.dumps([one.model_dump(mode="json") for one in found], indent=1)
@@ -74,9 +74,10 @@ def _logged(folder: Path, name: str) -> dict[int, float]:
     return {int(entry["step"]): float(entry[name]) for entry in log_of(folder) if name in entry}
 
 
-def _method_lines(results: Sequence[ArmResult]) -> list[str]:
-    """Reagent-U against each other method at equal tokens and at equal steps, on the same tasks, attempts and seeds."""
-    others = [arm for arm in dict.fromkeys(row.arm for row in results) if arm.endswith((STEPS, TOKENS))]
+def _method_lines(config: MiniConfig, results: Sequence[ArmResult]) -> list[str]:
+    """Reagent-U against each other method, at equal tokens too where asked for, on the same tasks and seeds."""
+    measured = dict.fromkeys(row.arm for row in results)
+    others = [arm for arm in measured if arm != _U and arm.partition(", ")[0] in config.arms]
     found = []
     for other in others:
         pair = [row for row in results if row.arm in (_U, other)]

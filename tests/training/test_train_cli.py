@@ -155,3 +155,17 @@ def test_judges_are_compared_beside_baselines_of_the_same_rows(tmp_path: Path) -
         assert "bag of words" not in run("compare", *words).stdout
         assert len(server.requests) == asked, "what was judged once is not judged again"
     assert "split by question" in refused("compare", *words, "--train", tmp_path / "test.jsonl")
+
+
+def test_judges_that_write_freely_are_asked_once_without_a_grammar(tmp_path: Path) -> None:
+    write_set((labelled(number) for number in range(6)), tmp_path / "test.jsonl")
+    kept = "<analysis>\nOne step, read.\n</analysis>\n<critique>\nAdd again.\n</critique>\n<score>0.6</score>"
+    with ChatServer([kept, "I like it.", kept]) as server:
+        words = ["--judge", f"loose={server.base_url}", "--test", tmp_path / "test.jsonl", "--out", tmp_path / "out"]
+        [line] = json.loads(run("compare", *words, "--free", "--json").stdout)
+        assert line["statuses"] == {"scored": 5, "unparseable": 1}
+        assert len(server.requests) == 6, "nothing is asked again"
+        assert not any("structured_outputs" in request.body for request in server.requests)
+        [line] = json.loads(run("compare", *words, "--json").stdout)
+        assert line["statuses"] == {"scored": 6}
+        assert all("structured_outputs" in request.body for request in server.requests[6:]), "a grammar is the rule"

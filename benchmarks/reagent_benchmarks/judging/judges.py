@@ -22,7 +22,9 @@ class BenchJudge(NamedTuple):
     room: int
 
 
-def bench_judges(spec: str, *, seed: int, repeats: int, max_chars: int | None, steps: bool = False) -> list[BenchJudge]:
+def bench_judges(
+    spec: str, *, seed: int, repeats: int, max_chars: int | None, steps: bool = False, free: bool = False
+) -> list[BenchJudge]:
     """A judge for each repeat. They differ in the code that frames the record, and in nothing else.
 
     The codes are secrets that a judge draws at random, and small judges score differently for another code. Here they
@@ -34,6 +36,7 @@ def bench_judges(spec: str, *, seed: int, repeats: int, max_chars: int | None, s
         repeats: how many judges.
         max_chars: room for the record; the judge's own by default.
         steps: ask every model for labels of steps as well.
+        free: let every model write without a grammar, once: how often it keeps the format by itself.
 
     Raises:
         InvalidInput: an unknown spec, or steps of a judge that was calibrated without them.
@@ -42,15 +45,18 @@ def bench_judges(spec: str, *, seed: int, repeats: int, max_chars: int | None, s
     if steps and "calibrated:" in spec:
         raise InvalidInput(f"{spec} was calibrated under one prompt; pass the judge itself with --steps")
     changes = ({} if max_chars is None else {"max_chars": max_chars}) | ({"steps": True} if steps else {})
-    return [_judge(spec, _secret(seed, repeat), changes) for repeat in range(repeats)]
+    return [_judge(spec, _secret(seed, repeat), changes, free=free) for repeat in range(repeats)]
 
 
-def _judge(spec: str, secret: bytes, changes: Mapping[str, Any]) -> BenchJudge:
+def _judge(spec: str, secret: bytes, changes: Mapping[str, Any], *, free: bool) -> BenchJudge:
     rooms: list[int] = []
 
     def adapt(judge: ModelJudge) -> ModelJudge:
         # a copy, so that what nobody set stays unset, and a server may still say which prompt its judge was trained on
         settings = judge.settings.model_copy(update=dict(changes))
+        if free:
+            plain = settings.sampling.model_copy(update={"grammar": None})
+            settings = settings.model_copy(update={"sampling": plain, "reasks": 0})
         rooms.append(settings.max_chars)
         return ModelJudge(judge.client, settings, secret=secret, name=judge.name)
 

@@ -94,15 +94,25 @@ def baselines(train: Sequence[JudgedItem], test: Sequence[JudgedItem], *, room: 
     return lines
 
 
-async def judged(spec: str, label: str, items: Sequence[JudgedItem], folder: Path, *, seed: int) -> list[Line]:
+async def judged(
+    spec: str, label: str, items: Sequence[JudgedItem], folder: Path, *, seed: int, free: bool = False
+) -> list[Line]:
     """A judge's lines. Verdicts are kept in `folder` one by one; what is there already is not asked for again.
+
+    Args:
+        spec: the judge.
+        label: what it is called in the table and in the names of files.
+        items: held out.
+        folder: takes the verdicts.
+        seed: of the frame codes and of the intervals.
+        free: let it write without a grammar, once for each item.
 
     Raises:
         InvalidInput: an unknown judge, or a folder with verdicts of another judge under this label.
         ReagentError: the judge was unavailable from the beginning.
     """
-    [(judge, _)] = bench_judges(spec, seed=seed, repeats=1, max_chars=None)
-    sidecar = folder / f"{_file_name(label)}.verdicts.jsonl"
+    [(judge, _)] = bench_judges(spec, seed=seed, repeats=1, max_chars=None, free=free)
+    sidecar = folder / f"{_file_name(label)}{'.free' if free else ''}.verdicts.jsonl"
     try:
         known = earlier_ids(sidecar, judge.name)
         if not await judge_missing([judge], items, sidecar, known, 1):

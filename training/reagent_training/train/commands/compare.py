@@ -23,7 +23,7 @@ Examples:
 """
 
 
-def compare(
+def compare(  # noqa: PLR0913 - the options of a command
     judges: Annotated[list[str], typer.Option("--judge", metavar="[LABEL=]SPEC", help="A judge; repeatable.")],
     tests: Annotated[list[Path], typer.Option("--test", metavar="FILE", help="Labelled rows; repeatable.")],
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Takes verdicts and table; the same goes on.")],
@@ -32,6 +32,9 @@ def compare(
         typer.Option("--train", metavar="FILE", help="Rows the judge learnt from: the baselines learn from them too."),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Rows of each test file, whole pairs.")] = None,
+    free: Annotated[
+        bool, typer.Option("--free", help="Let judges write without a grammar, once: do they keep the format?")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of frame codes, draws and intervals.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -59,9 +62,9 @@ def compare(
     named = dict(_named(one) for one in judges)
     lines = work.baselines(known, test, room=work.room_of(next(iter(named.values()))), seed=seed) if known else []
     for label, spec in named.items():
-        lines += anyio.run(functools.partial(work.judged, spec, label, test, out.expanduser(), seed=seed))
+        lines += anyio.run(functools.partial(work.judged, spec, label, test, out.expanduser(), seed=seed, free=free))
     table = [line.model_dump(mode="json") for line in lines]
-    with replacing(out.expanduser() / "comparison.json") as draft:
+    with replacing(out.expanduser() / ("comparison.free.json" if free else "comparison.json")) as draft:
         draft.write(json.dumps(table, indent=1).encode() + b"\n")
     if as_json:
         write_json(table)

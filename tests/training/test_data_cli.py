@@ -177,3 +177,25 @@ def test_the_commands_are_found_by_entry_point() -> None:
 
     (point,) = entry_points(group="reagent_sdk.commands", name="data")
     assert point.load() is app
+
+
+def test_labels_are_what_calibration_reads(tmp_path: Path, whole: Path) -> None:
+    from reagent_sdk.calibration.labels import read_labelled
+
+    sides = {"pair": "p", "correct": None, "score": None, "critique": None, "analysis": None, "group": "p"}
+    pairs = [record(70 + side, preferred=side == 0, **sides) for side in (0, 1)]
+    write_set([record(100, source="other"), *pairs], tmp_path / "more.jsonl")
+    out = tmp_path / "labelled.jsonl"
+    told = json.loads(run("labels", whole, tmp_path / "more.jsonl", "--out", out, "--json").stdout)
+    assert told == {"rows": 61, "left out": 2, "file": str(out)}
+    work = read_labelled(out)
+    expected = {row.id: (bool(row.correct), row.group, row.trajectory) for row in [*read_set(whole), record(100)]}
+    read = {row.id: (row.label, row.group, row.record and row.record.trajectory) for row in work.rows}
+    assert {key: of[:2] for key, of in read.items()} == {key: of[:2] for key, of in expected.items()}
+    for key, (_, _, trajectory) in read.items():
+        assert trajectory is not None
+        assert (trajectory.answer, trajectory.messages) == (expected[key][2].answer, expected[key][2].messages)
+    assert "1 labelled rows" in run("labels", tmp_path / "more.jsonl", "--only", "other", "--out", out).stderr
+    assert "ids must differ" in refused("labels", whole, whole, "--out", tmp_path / "no.jsonl")
+    assert "nothing to calibrate on" in refused("labels", whole, "--only", "none", "--out", tmp_path / "no.jsonl")
+    assert not (tmp_path / "no.jsonl").exists()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from reagent_training.data.commands import annotate, change, convert, look
+from reagent_training.data.commands import annotate, change, convert, labels, look
 from reagent_training.data.commands import sample as sampling
 from reagent_training.synth.command import SYNTH_EXAMPLES, synth
 
@@ -33,3 +33,4 @@ app.command("annotate", short_help="A teacher's analysis, critique and score.", 
     annotate.annotate
 )
 app.command("merge", short_help="Several sets as one.", epilog=change.MERGE_EXAMPLES)(change.merge)
+app.command("labels", short_help="Sets as labelled work for calibration.", epilog=labels.LABELS_EXAMPLES)(labels.labels)

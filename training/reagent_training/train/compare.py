@@ -21,7 +21,6 @@ from reagent_sdk.errors import ReagentError
 from reagent_sdk.frozen import Frozen
 from reagent_sdk.rendering import render_record
 from reagent_sdk.verdict import Verdict
-from reagent_training.data.record import LabelledTrajectory
 
 
 class Line(Frozen):
@@ -55,24 +54,6 @@ def room_of(spec: str) -> int:
         WeightsUnavailable: local weights are missing.
     """
     return bench_judges(spec, seed=0, repeats=1, max_chars=None)[0].room
-
-
-def items_of(rows: Sequence[LabelledTrajectory]) -> list[JudgedItem]:
-    """Rows as a benchmark takes them; those without an outcome or a preference are left out."""
-    return [
-        JudgedItem(
-            id=row.id,
-            group=row.group,
-            part=row.source,
-            task=row.task,
-            trajectory=row.trajectory,
-            label=bool(row.correct if row.preferred is None else row.preferred),
-            pair=row.pair,
-            steps={step.message: step.label for step in row.steps},
-        )
-        for row in rows
-        if row.correct is not None or row.preferred is not None
-    ]
 
 
 def baselines(train: Sequence[JudgedItem], test: Sequence[JudgedItem], *, room: int, seed: int) -> list[Line]:

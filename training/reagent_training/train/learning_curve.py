@@ -14,9 +14,9 @@ from reagent_benchmarks.judging.figures import measure
 from reagent_sdk.calibration.card import Estimate
 from reagent_sdk.frozen import Frozen
 from reagent_sdk.replacing import replacing
+from reagent_training.data.items import items_of
 from reagent_training.data.record import LabelledTrajectory
 from reagent_training.train.checkpoints import Stop, weights_at
-from reagent_training.train.compare import items_of
 from reagent_training.train.config import SftConfig
 from reagent_training.train.examples import Example, sft_examples
 from reagent_training.train.weights import load_base, load_tokenizer

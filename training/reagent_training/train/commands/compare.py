@@ -52,12 +52,13 @@ def compare(  # noqa: PLR0913 - the options of a command
 
     from reagent_sdk.cli.terminal import console, write_json
     from reagent_sdk.replacing import replacing
+    from reagent_training.data.items import items_of
     from reagent_training.train import compare as work
     from reagent_training.train.config import Source
     from reagent_training.train.rows import check_apart, read_rows
 
-    test = work.items_of(read_rows([Source(path=path, rows=limit) for path in tests], prompt_version=None, seed=seed))
-    known = work.items_of(read_rows([Source(path=path) for path in trains or []], prompt_version=None, seed=seed))
+    test = items_of(read_rows([Source(path=path, rows=limit) for path in tests], prompt_version=None, seed=seed))
+    known = items_of(read_rows([Source(path=path) for path in trains or []], prompt_version=None, seed=seed))
     check_apart(known, test, "test")
     named = dict(_named(one) for one in judges)
     lines = work.baselines(known, test, room=work.room_of(next(iter(named.values()))), seed=seed) if known else []

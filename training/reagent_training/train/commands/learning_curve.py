@@ -44,6 +44,7 @@ def learning_curve(
 
     from reagent_sdk.cli.terminal import console, write_json
     from reagent_sdk.replacing import replacing
+    from reagent_training.data.items import items_of
     from reagent_training.sampling.bar import bar
     from reagent_training.train import checkpoints, compare, learning_curve, learning_plot, rrm_sft
     from reagent_training.train.config import Source
@@ -54,14 +55,14 @@ def learning_curve(
     config = checkpoints.settings_of(run)
     looked_at = checkpoints.stops_of(run, stops)
     parts = [Source(path=path, rows=limit) for path in tests]
-    test = [row for row in read_rows(parts, prompt_version=None, seed=seed) if compare.items_of([row])]
+    test = [row for row in read_rows(parts, prompt_version=None, seed=seed) if items_of([row])]
     known, _ = rrm_sft.load_rows(config)
     check_apart(known, test, "test")
     out.mkdir(parents=True, exist_ok=True)
     with bar("grading", 0, len(looked_at) * len(test)) as moved:
         scores = learning_curve.grade(config, looked_at, test, out, lambda: moved(""))
     points = learning_curve.points(looked_at, scores, test, learning_curve.learnt_from(config, known), seed=seed)
-    told_by = compare.baselines(compare.items_of(known), compare.items_of(test), room=config.max_chars, seed=seed)
+    told_by = compare.baselines(items_of(known), items_of(test), room=config.max_chars, seed=seed)
     words = {
         line.source: line.figures[learning_curve.leading(line.figures)] for line in told_by if line.judge == _WORDS
     }

@@ -143,6 +143,7 @@ def reference_loss(
     loss: str,
     old: Any = None,
     beta: float = 0.0,
+    unbiased: bool = True,
     start: Any = None,
     temperature: float = 0.7,
 ) -> torch.Tensor:
@@ -162,7 +163,8 @@ def reference_loss(
         per_token = -torch.minimum(ratio * advantage, ratio.clamp(0.8, 1.2) * advantage)
         if beta:
             away = own_logprobs(start, tokens, temperature).detach() - now
-            per_token = per_token + beta * ratio * (away.exp() - away - 1)  # the ratio keeps its gradient unbiased
+            weight = ratio if unbiased else 1.0  # with the ratio its gradient is that of the divergence
+            per_token = per_token + beta * weight * (away.exp() - away - 1)
         mask = torch.tensor(tokens.own)
         sums.append((per_token * mask).sum())
         counts.append(sum(tokens.own))
@@ -214,13 +216,16 @@ def test_loss_and_gradient_of_random_updates(trainer: Any, rows: list[Row], loss
 
 
 @settings(max_examples=10)
-@given(rows=updates(), loss=st.sampled_from(["grpo", "dapo"]), seed=st.integers(0, 100))
-def test_ratios_are_clipped_and_divergence_counted(trainer: Any, rows: list[Row], loss: str, seed: int) -> None:
+@given(rows=updates(), loss=st.sampled_from(["grpo", "dapo"]), unbiased=st.booleans(), seed=st.integers(0, 100))
+def test_ratios_are_clipped_and_divergence_counted(
+    trainer: Any, rows: list[Row], loss: str, unbiased: bool, seed: int
+) -> None:
     sampler, start = plain_copy(trainer, 1), plain_copy(trainer, 2)
     moved = torch.Generator().manual_seed(seed)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer, "num_iterations", 2)  # then the sampler's probabilities are kept
         patch.setattr(trainer, "beta", 0.1)
+        patch.setattr(trainer.args, "use_bias_correction_kl", unbiased)
         patch.setattr(trainer, "ref_model", trainer.model)
         patch.setattr(trainer, "loss_type", loss)
         batch = batch_of(trainer, rows)
@@ -230,7 +235,7 @@ def test_ratios_are_clipped_and_divergence_counted(trainer: Any, rows: list[Row]
                     parameter.add_(0.01 * torch.randn(parameter.shape, generator=moved))
             model = plain_copy(trainer)
             ours = trainer._compute_loss(trainer.model, batch)
-            theirs = reference_loss(model, rows, loss=loss, old=sampler, beta=0.1, start=start)
+            theirs = reference_loss(model, rows, loss=loss, old=sampler, beta=0.1, unbiased=unbiased, start=start)
             torch.testing.assert_close(ours.detach(), theirs.detach(), atol=1e-4, rtol=1e-3)
             assert_same(gradient(trainer.model, ours), gradient(model, theirs))
         finally:

@@ -309,6 +309,9 @@ def test_trl_knows_every_setting(place: Path, tmp_path: Path) -> None:
     given = grpo_settings(settings(place, rollout={"group": 4, "vllm": vllm}), tmp_path, 4)
     assert given.keys() <= {field.name for field in dataclasses.fields(GRPOConfig)}
     assert (given["use_vllm"], given["vllm_mode"]) == (True, "server")
+    assert given["use_bias_correction_kl"] is True
+    plain = grpo_settings(settings(place, objective={"beta": 0.1, "divergence": "plain"}), tmp_path, 4)
+    assert (plain["beta"], plain["use_bias_correction_kl"]) == (0.1, False)
 
 
 @pytest.mark.parametrize("file", sorted(RECIPES.glob("*.yaml")), ids=lambda file: file.stem)

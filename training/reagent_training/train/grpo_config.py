@@ -43,6 +43,9 @@ class Objective(Frozen):
 
     loss: Literal["dapo", "grpo", "dr_grpo", "bnpo"] = Field("dapo", description="how token losses are averaged")
     beta: float = Field(0.0, ge=0, description="weight of the divergence from the weights at the start")
+    divergence: Literal["unbiased", "plain"] = Field(
+        "unbiased", description="`unbiased` multiplies a token's divergence by its ratio, `plain` is the papers' term"
+    )
     epsilon_low: float = Field(0.2, gt=0, lt=1)
     epsilon_high: Positive = Field(0.28, description="higher than epsilon_low leaves room for rare tokens")
     scale: Literal["batch", "group", "none"] = Field(

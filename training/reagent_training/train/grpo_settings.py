@@ -58,6 +58,7 @@ def grpo_settings(config: RewardedConfig, out: Path, rows: int) -> dict[str, Any
         "max_completion_length": rollout.max_new_tokens,
         "loss_type": objective.loss,
         "beta": objective.beta,
+        "use_bias_correction_kl": objective.divergence == "unbiased",
         "epsilon": objective.epsilon_low,
         "epsilon_high": objective.epsilon_high,
         "scale_rewards": objective.scale,

@@ -17,12 +17,17 @@ from .work import case
 
 pytestmark = [pytest.mark.anyio, pytest.mark.vllm, pytest.mark.real_model]
 COUNT = 8
+ROOM = 400
+"""Tokens of a verdict, twice what one takes: transformers has no grammar, and a reply that repeats itself takes all."""
 
 
 async def verdicts(spec: str) -> list[Verdict]:
     judge = judge_for(spec)
     bare = judge._judge if isinstance(judge, CalibratedJudge) else judge  # calibrated scores lie closer together
     bare._secret = b"fixed"  # type: ignore[attr-defined]
+    settings = bare.settings  # type: ignore[attr-defined]
+    short = settings.sampling.model_copy(update={"max_tokens": ROOM})
+    bare.settings = settings.model_copy(update={"sampling": short, "reasks": 0})  # type: ignore[attr-defined]
     try:
         return [await bare.judge(*case(number)) for number in range(COUNT)]
     finally:

@@ -53,7 +53,7 @@ def grade(
     stops: Sequence[Stop],
     rows: Sequence[LabelledTrajectory],
     out: Path,
-    moved: Callable[[], None],
+    moved: Callable[[int], None],
 ) -> dict[int, dict[str, float]]:
     """The scores of held-out rows at each stop: update -> row id -> score in [0, 1].
 
@@ -64,7 +64,7 @@ def grade(
         stops: of the run.
         rows: held out.
         out: a folder.
-        moved: called after each row that was graded.
+        moved: called with the update after each row that was graded.
 
     Raises:
         WeightsUnavailable: the base cannot be loaded.
@@ -84,7 +84,7 @@ def grade(
                 scores = {}
                 for one in examples:
                     scores[one.row] = graded_scores(model, [one], digits)[0]
-                    moved()
+                    moved(update)
             with replacing(kept) as draft:
                 draft.write(json.dumps(scores).encode())
         found[update] = json.loads(kept.read_bytes())

@@ -60,7 +60,7 @@ def learning_curve(
     check_apart(known, test, "test")
     out.mkdir(parents=True, exist_ok=True)
     with bar("grading", 0, len(looked_at) * len(test)) as moved:
-        scores = learning_curve.grade(config, looked_at, test, out, lambda: moved(""))
+        scores = learning_curve.grade(config, looked_at, test, out, lambda update: moved(f"update {update}"))
     points = learning_curve.points(looked_at, scores, test, learning_curve.learnt_from(config, known), seed=seed)
     told_by = compare.baselines(items_of(known), items_of(test), room=config.max_chars, seed=seed)
     words = {
@@ -80,18 +80,22 @@ def learning_curve(
 
 
 def _show(points: Sequence[Point], words: Mapping[str, Estimate], screen: Console) -> None:
-    """A line for each source and checkpoint."""
+    """A table for each source: what was seen down, the figure with its interval across."""
     from rich.table import Table
+    from rich.text import Text
 
     from reagent_sdk.cli.terminal import clean
     from reagent_training.train.learning_curve import leading
 
-    table = Table("data set", "figure")
-    for column in ("n", "update", "rows seen", "judge", _WORDS):
-        table.add_column(column, justify="right")
-    for point in points:
-        name = leading(point.figures)
-        cells = (str(point.n), str(point.update), str(point.rows), str(point.figures[name]))
-        table.add_row(clean(point.source), name, *cells, str(words.get(point.source, "-")))
-    screen.print(table)
-    screen.print("rows seen: 0 is the base; bag of words: from all rows of the run; 95% intervals over questions")
+    for source in dict.fromkeys(point.source for point in points):
+        here = [point for point in points if point.source == source]
+        name = leading(here[0].figures)
+        table = Table("judge after", "rows seen", "AUROC" if name == "auroc" else "pairwise accuracy")
+        for point in here:
+            after = f"{point.update} updates" if point.update else "nothing: the base"
+            table.add_row(after, str(point.rows), str(point.figures[name]))
+        if source in words:
+            table.add_row(_WORDS, "all of the run", str(words[source]))
+        screen.print(Text(clean(f"{source}, {here[0].n} held-out rows"), style="bold"))
+        screen.print(table)
+    screen.print(Text("intervals: 95%, bootstrap over questions; a constant has 0.5", style="dim"))

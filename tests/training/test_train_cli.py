@@ -15,6 +15,7 @@ import yaml
 from commands import Commands
 from reagent_training.cli_train import app
 from reagent_training.data.files import write_set
+from reagent_training.data.record import LabelledTrajectory
 from sums import labelled, pair
 
 from reagent_sdk.testing import ChatServer
@@ -155,6 +156,28 @@ def test_judges_are_compared_beside_baselines_of_the_same_rows(tmp_path: Path) -
         assert "bag of words" not in run("compare", *words).stdout
         assert len(server.requests) == asked, "what was judged once is not judged again"
     assert "split by question" in refused("compare", *words, "--train", tmp_path / "test.jsonl")
+
+
+def test_sources_with_outcomes_are_measured_together_as_well(tmp_path: Path) -> None:
+    def of(source: str, first: int, last: int) -> list[LabelledTrajectory]:
+        return [labelled(n, source=source, id=f"{source}-{n}", group=f"{source}-{n // 2}") for n in range(first, last)]
+
+    write_set([*of("one", 0, 20), *of("two", 1, 20)], tmp_path / "train.jsonl")
+    sides = [pair(number, preferred=side) for number in range(4) for side in (True, False)]
+    write_set([*of("one", 20, 30), *of("two", 20, 36), *sides], tmp_path / "test.jsonl")
+    kind = "<analysis>\nRead.\n</analysis>\n<critique>\nGo on.\n</critique>\n<score>0.8</score>"
+    with ChatServer([kind]) as server:
+        words = ["--judge", f"kind={server.base_url}", "--test", tmp_path / "test.jsonl", "--out", tmp_path / "out"]
+        found = json.loads(run("compare", *words, "--train", tmp_path / "train.jsonl", "--json").stdout)
+    together = {line["judge"]: line for line in found if line["source"] == "all outcomes together"}
+    assert {name: (line["n"], line["rows"]) for name, line in together.items()} == dict.fromkeys(
+        ("constant", "bag of words", "kind"), (26, 26)
+    )
+    assert together["kind"]["figures"]["ece"]["value"] == pytest.approx(0.3)
+    assert together["kind"]["figures"]["brier"]["value"] == pytest.approx((0.04 + 0.64) / 2)
+    shares = [0.5] * 10 + [9 / 19] * 16  # right work in the training rows of each source
+    expected = sum((share - (number % 2 == 0)) ** 2 for number, share in enumerate(shares)) / 26
+    assert together["constant"]["figures"]["brier"]["value"] == pytest.approx(expected)
 
 
 def test_judges_that_write_freely_are_asked_once_without_a_grammar(tmp_path: Path) -> None:

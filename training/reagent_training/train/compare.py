@@ -22,6 +22,8 @@ from reagent_sdk.frozen import Frozen
 from reagent_sdk.rendering import render_record
 from reagent_sdk.verdict import Verdict
 
+TOGETHER = "all outcomes together"
+
 
 class Line(Frozen):
     """One judge or baseline on one source.
@@ -57,22 +59,36 @@ def room_of(spec: str) -> int:
 
 
 def baselines(train: Sequence[JudgedItem], test: Sequence[JudgedItem], *, room: int, seed: int) -> list[Line]:
-    """Constant and bag of words, fitted on `train` and measured on `test`, source by source."""
-    lines = []
+    """Constant and bag of words, fitted on `train` source by source and measured on `test`; see :func:`parts`."""
+    guesses: dict[str, dict[str, float]] = {"constant": {}, "bag of words": {}}
     for source, items in _by_source(test).items():
         known = [item for item in train if item.part == source]
         labels = np.array([item.label for item in known])
         if not known or labels.all() or not labels.any():
             continue
         texts, asked = ([_text(item, room) for item in some] for some in (known, items))
-        guesses = {
-            "constant": np.full(len(items), labels.mean()),
-            "bag of words": words_model().fit(texts, labels).predict_proba(asked)[:, 1],
-        }
-        for name, scores in guesses.items():
-            figures = measure(items, scores, seed=seed)
+        said = words_model().fit(texts, labels).predict_proba(asked)[:, 1]
+        for item, guess in zip(items, said, strict=True):
+            guesses["constant"][item.id], guesses["bag of words"][item.id] = float(labels.mean()), float(guess)
+    lines = []
+    for source, items in parts([item for item in test if item.id in guesses["constant"]]).items():
+        for name, of in guesses.items():
+            figures = measure(items, np.array([of[item.id] for item in items]), seed=seed)
             lines.append(Line(judge=name, source=source, n=len(items), rows=len(items), figures=figures))
     return lines
+
+
+def parts(items: Sequence[JudgedItem]) -> Mapping[str, list[JudgedItem]]:
+    """What is measured: each source, and, where several have outcomes, these together.
+
+    Preference pairs have no outcomes. Where sources differ in their share of right work, the figures of ranking of all
+    together also count the order of sources.
+    """
+    found = _by_source(items)
+    told = [source for source, some in found.items() if not any(item.pair for item in some)]
+    if len(told) > 1:
+        found[TOGETHER] = [item for source in told for item in found[source]]
+    return found
 
 
 async def judged(
@@ -102,8 +118,7 @@ async def judged(
         await judge.aclose()
     verdicts = read_verdicts(sidecar)
     return [
-        _line(label, source, some, [verdicts[item.id] for item in some], seed)
-        for source, some in _by_source(items).items()
+        _line(label, source, some, [verdicts[item.id] for item in some], seed) for source, some in parts(items).items()
     ]
 
 
@@ -125,7 +140,7 @@ def _line(label: str, source: str, items: Sequence[JudgedItem], verdicts: Sequen
     )
 
 
-def _by_source(items: Sequence[JudgedItem]) -> Mapping[str, list[JudgedItem]]:
+def _by_source(items: Sequence[JudgedItem]) -> dict[str, list[JudgedItem]]:
     found: dict[str, list[JudgedItem]] = {}
     for item in items:
         found.setdefault(item.part, []).append(item)

@@ -88,7 +88,7 @@ def _show(lines: Sequence[Line], screen: Console) -> None:
 
     from reagent_sdk.cli.terminal import clean
 
-    for source in sorted({line.source for line in lines}):
+    for source in dict.fromkeys(line.source for line in lines):
         here = [line for line in lines if line.source == source]
         screen.print(Text(clean(f"{source}, {here[0].rows} rows"), style="bold"))
         show_baselines({line.judge: Figures(n=line.n, figures=line.figures) for line in here}, screen)

@@ -64,7 +64,9 @@ def learning_curve(
     points = learning_curve.points(looked_at, scores, test, learning_curve.learnt_from(config, known), seed=seed)
     told_by = compare.baselines(items_of(known), items_of(test), room=config.max_chars, seed=seed)
     words = {
-        line.source: line.figures[learning_curve.leading(line.figures)] for line in told_by if line.judge == _WORDS
+        line.source: line.figures[learning_curve.leading(line.figures)]
+        for line in told_by
+        if line.judge == _WORDS and line.source != compare.TOGETHER
     }
     told = {
         "points": [point.model_dump(mode="json") for point in points],

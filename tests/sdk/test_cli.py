@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from reagent_sdk import Attempt, Run, RunLog, StopReason, Task, Trajectory, Verdict, __version__
 from reagent_sdk.cli import app
+from reagent_sdk.cli.options import judge_spec
 from reagent_sdk.messages import ToolCall
 from reagent_sdk.testing.server import ChatServer, Reply, refused_url
 
@@ -109,6 +110,7 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
         (["ask", "q", "--log", "x", "--no-log"], "exclude each other"),
         (["ask", "q", "--model", "gpt"], "'gpt' does not name a model"),
         (["ask", "q", "--model", "local:smollm2-135m"], "did you mean 'smollm2-135m-instruct'?"),
+        (["score", "x.jsonl", "--judge", "local:agent-rm-tiny"], "did you mean 'agent-rrm-tiny'?"),
         (["ask", "q", "--judge", "nobody", "--model", "http://127.0.0.1:1/v1"], "unknown judge: 'nobody'"),
         (["demo", "--question", " "], "the question is empty"),
         (["score", "no-such-file.jsonl"], "cannot read no-such-file.jsonl"),
@@ -127,6 +129,13 @@ def test_bad_input_is_one_line_on_stderr_and_exit_code_2(words: list[str], told:
     assert told in result.stderr
     assert result.stderr.startswith("error: ")
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "spec", ["local:agent-rrm-tiny", "local:agent-rrm-tiny?threads=2", "steps:local:agent-rrm-tiny"]
+)
+def test_the_shipped_judge_has_a_name_on_the_command_line(spec: str) -> None:
+    assert judge_spec(spec) == spec
 
 
 @pytest.mark.parametrize(

@@ -66,10 +66,10 @@ def check_spec(spec: str) -> None:
     from reagent_sdk.models import SHIPPED
     from reagent_sdk.models.registry import KNOWN, did_you_mean
 
-    names = {*KNOWN, *SHIPPED}
     spec = spec.removeprefix("steps:")
     if not spec.startswith("local:"):
         return
+    names = {*KNOWN, *SHIPPED}
     name = spec.removeprefix("local:").partition("?")[0]
     plain = name and Path(name).name == name and not name.endswith(".gguf")
     if plain and name not in names and not Path(name).exists() and not (home.models_dir() / name).exists():

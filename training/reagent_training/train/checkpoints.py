@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.prompts import judge_prompt
 from reagent_training.train.config import SftConfig
-from reagent_training.train.running import CHECKPOINTS, PLAN, is_whole
+from reagent_training.train.running import CHECKPOINTS, PLAN, whole_checkpoints
 from reagent_training.train.weights import load_base
 
 
@@ -57,14 +57,12 @@ def stops_of(run: Path, count: int | None = None) -> list[Stop]:
     Raises:
         InvalidInput: no checkpoint is left.
     """
-    found: list[Stop] = []
-    for folder in (run / CHECKPOINTS).glob("checkpoint-*"):
-        if is_whole(folder):
-            state = json.loads((folder / "trainer_state.json").read_bytes())
-            found.append(Stop(int(state["global_step"]), float(state["epoch"]), folder))
+    found = [
+        Stop(update, float(json.loads((folder / "trainer_state.json").read_bytes())["epoch"]), folder)
+        for update, folder in whole_checkpoints(run).items()
+    ]
     if not found:
         raise InvalidInput(f"{run / CHECKPOINTS} holds no checkpoint; train with a larger keep_checkpoints")
-    found.sort(key=lambda stop: stop.update)
     if count is not None and count < len(found):
         found = [found[int(place)] for place in np.linspace(0, len(found), count + 1)[1:].round() - 1]
     return [Stop(0, 0.0, None), *found]

@@ -96,17 +96,20 @@ def resume_from(out: Path, config: RunConfig) -> str | None:
     elif rank() == 0:
         with replacing(plan) as file:  # other processes look at it at the same time
             file.write(json.dumps(mine, indent=2).encode() + b"\n")
-    return _last_whole(out / CHECKPOINTS)
+    whole = whole_checkpoints(out)
+    return str(whole[max(whole)]) if whole else None
 
 
-def _last_whole(folder: Path) -> str | None:
-    """The last checkpoint that was written to its end: its state comes last, so one that a kill cut off has none."""
-    found = [(int(one.name.rpartition("-")[2]), one) for one in folder.glob("checkpoint-*") if is_whole(one)]
-    return str(max(found)[1]) if found else None
+def whole_checkpoints(out: Path) -> dict[int, Path]:
+    """The checkpoints of a run that were written to their end, by update, in order.
+
+    Their state comes last, so one that a kill cut off has none.
+    """
+    found = [(int(one.name.rpartition("-")[2]), one) for one in (out / CHECKPOINTS).glob("checkpoint-*")]
+    return {update: folder for update, folder in sorted(found) if _is_whole(folder)}
 
 
-def is_whole(checkpoint: Path) -> bool:
-    """Whether a checkpoint was written to its end."""
+def _is_whole(checkpoint: Path) -> bool:
     try:
         return isinstance(json.loads((checkpoint / "trainer_state.json").read_bytes()), dict)
     except (OSError, ValueError):

@@ -7,12 +7,12 @@ from typing import Any
 
 import anyio
 import pytest
+import torch
 import yaml
 from reagent_benchmarks.outcomes import ArmResult, Outcome
 from reagent_training.agent_rl.remembered import Memory, RememberedTool
-from reagent_training.mini import command, foundation, run, settings
+from reagent_training.mini import command, foundation, parts, run, settings
 from reagent_training.mini.config import MiniConfig
-from reagent_training.mini.heldout import heldout_of
 from reagent_training.mini.places import Places
 from reagent_training.mini.report import report
 from reagent_training.mini.table import as_markdown, lines
@@ -54,12 +54,21 @@ def test_the_paper_in_miniature_from_end_to_end(done: tuple[Path, str]) -> None:
     assert {row.arm for row in rows} == set(arms)
     keys = [(row.arm, row.sample, row.epoch, row.seed) for row in rows]
     assert len(keys) == len(set(keys)) == 4 * 2 * len(arms)
-    for name in ("table.md", "table.json", "table.png", "rollouts.html"):
+    for name in ("table.md", "table.json", "table.png", "rollouts.html", "heldout.jsonl", "updates.jsonl"):
         assert (out / name).stat().st_size > 500, name
     assert "runs without a score." in said
     assert "\nreagent-u against agent-grpo, equal steps: " in said
-    assert sum(len(row["right"]) for row in heldout_of(out)) == len(keys)
-    assert said.strip().splitlines()[-1].startswith(f"Tools: in 0 of {len(keys)} attempts")
+    assert f"\nTools: in 0 of {len(keys)} attempts" in said
+    heldout, updates = (
+        [json.loads(line) for line in (out / f"{name}.jsonl").read_text().splitlines()]
+        for name in ("heldout", "updates")
+    )
+    assert sum(sum(row["right"]) for row in heldout) == sum(row.right is True for row in rows)
+    assert sum(len(row["right"]) for row in heldout) == len(keys)
+    assert [(row["arm"], row["update"]) for row in updates] == [
+        *(("agent-grpo", 1), ("agent-grpo", 2), ("reagent-r", 1), ("reagent-r", 2), ("reagent-u", 1))
+    ]
+    assert f"| reagent-u | 1 to 3 | 1 | {updates[-1]['first/right']:.3f} |" in said
 
 
 def test_methods_are_compared_at_equal_steps_alone_as_well(done: tuple[Path, str], tmp_path: Path) -> None:
@@ -92,6 +101,28 @@ def test_a_finished_run_does_nothing_twice(done: tuple[Path, str], monkeypatch: 
     assert before == {file: file.stat().st_mtime_ns for file in out.rglob("*.safetensors")}
     kept = [row for file in sorted((out / "results").glob("*.jsonl")) for row in _rows(file)]
     assert sorted(map(str, again)) == sorted(map(str, kept))
+
+
+@pytest.mark.slow
+def test_parts_that_are_done_side_by_side_are_the_same(done: tuple[Path, str], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(done[0], out)
+    config = MiniConfig.model_validate(yaml.safe_load((RECIPES / "mini_smoke.yaml").read_text()))
+    measured = [out / "results" / f"{name}-0.jsonl" for name in ("base", "reagent-u")]
+    before = [[(row.sample, row.epoch, row.answer) for row in _rows(file)] for file in measured]
+    for file in measured:
+        file.unlink()
+    run.reproduce(config, out, lambda _: None, jobs=2)
+    assert [[(row.sample, row.epoch, row.answer) for row in _rows(file)] for file in measured] == before
+
+
+def test_a_process_takes_its_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    took: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", took.append)
+    for jobs in (1, 2, 3, 16):
+        parts.take_share(jobs)
+    assert took == [8, 4, 2, 1]
 
 
 def test_other_settings_are_refused(done: tuple[Path, str]) -> None:

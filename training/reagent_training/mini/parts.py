@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
@@ -60,9 +61,17 @@ def do_all(parts: Sequence[Part], config: MiniConfig, out: Path, jobs: int) -> N
         for part in parts:
             do(part, config, out)
         return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+    share = partial(take_share, jobs)
+    with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=share, max_tasks_per_child=1) as pool:
         for future in [pool.submit(do, part, config, out) for part in parts]:
             future.result()
+
+
+def take_share(jobs: int) -> None:
+    """Leaves the other parts their cores: each process takes all of them otherwise, and they wait for one another."""
+    import torch
+
+    torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
 
 
 def do(part: Part, config: MiniConfig, out: Path) -> None:

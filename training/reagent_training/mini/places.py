@@ -9,7 +9,6 @@ from typing import Any
 
 from reagent_sdk.models.manifest import FILE_NAME
 from reagent_training.train.report import REPORT
-from reagent_training.train.running import CHECKPOINTS
 
 
 @dataclass(frozen=True)
@@ -59,11 +58,6 @@ class Places:
 def finished(folder: Path) -> bool:
     """Whether a recipe has come to its end there."""
     return (folder / FILE_NAME).is_file()
-
-
-def checkpoints(folder: Path) -> dict[int, Path]:
-    """The checkpoints of a run by update."""
-    return {int(one.name.partition("-")[2]): one for one in sorted((folder / CHECKPOINTS).glob("checkpoint-*"))}
 
 
 def log_of(folder: Path) -> list[dict[str, Any]]:

@@ -14,12 +14,15 @@ from reagent_benchmarks.stats.summary import summarise
 
 from reagent_training.mini.config import MiniConfig
 from reagent_training.mini.evaluate import ALWAYS
+from reagent_training.mini.heldout import heldout_of
 from reagent_training.mini.places import Places, log_of
 from reagent_training.mini.run import SFT, generated, stops_of
 from reagent_training.mini.table import Line, as_markdown, draw, interval, lines
+from reagent_training.mini.updates import course, updates_of
 
 _U = "reagent-u"
 TABLE, JSON, PLOT, PAGE = "table.md", "table.json", "table.png", "rollouts.html"
+HELDOUT, UPDATES = "heldout.jsonl", "updates.jsonl"
 
 
 class Reported(NamedTuple):
@@ -30,11 +33,15 @@ class Reported(NamedTuple):
 
 
 def report(config: MiniConfig, out: Path, results: Sequence[ArmResult]) -> Reported:
-    """Writes table.md, table.json, table.png and rollouts.html into the folder of a run."""
+    """Writes the table, the plot, a page of rollouts, and the rows they were made from into the folder of a run."""
     places = Places(out)
     found = lines(results, _sampled(config, places))
+    updates = updates_of(config, places)
     told = [*_method_lines(config, results), _judge_line(results), _tools_line(results)]
-    text = f"{as_markdown(found)}\n" + "\n".join(told) + "\n"
+    told += ["", "The course of training, on training tasks:", "", course(updates)]
+    text = "\n".join([as_markdown(found), *told, ""])
+    for name, rows in ((HELDOUT, heldout_of(results)), (UPDATES, updates)):
+        (out / name).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     (out / TABLE).write_text(text, encoding="utf-8")
     as_json = json.dumps([one.model_dump(mode="json") for one in found], indent=1)
     (out / JSON).write_text(f"{as_json}\n", encoding="utf-8")

@@ -14,7 +14,8 @@ from reagent_training.mini import settings
 from reagent_training.mini.config import MiniConfig
 from reagent_training.mini.evaluate import read_results
 from reagent_training.mini.parts import Part, do_all
-from reagent_training.mini.places import Places, checkpoints, log_of
+from reagent_training.mini.places import Places, log_of
+from reagent_training.train.running import whole_checkpoints
 
 BASE, SFT = "base", "sft"
 STEPS, TOKENS = "equal steps", "equal tokens"
@@ -92,7 +93,7 @@ def _same_tokens(folder: Path, other: Path, steps: int) -> int:
     """The first checkpoint after which an arm has generated as many tokens as the other one in all its updates."""
     wanted = generated(other)[steps]
     mine = generated(folder)
-    updates = sorted(checkpoints(folder))
+    updates = sorted(whole_checkpoints(folder))
     return next((update for update in updates if mine[update] >= wanted), updates[-1])
 
 

@@ -8,9 +8,10 @@ from typing import Any
 from reagent_training.agent_rl.config import AgentConfig
 from reagent_training.agent_rl.sft_config import AgentSftConfig
 from reagent_training.mini.config import MiniConfig
-from reagent_training.mini.places import Places, checkpoints
+from reagent_training.mini.places import Places
 from reagent_training.synth.generate import ROWS
 from reagent_training.train.config import SftConfig
+from reagent_training.train.running import whole_checkpoints
 
 COMPACT = "compact"
 
@@ -77,7 +78,7 @@ def weights_at(folder: Path, update: int) -> Path:
     Raises:
         FileNotFoundError: there is no checkpoint of that update.
     """
-    found = checkpoints(folder).get(update)
+    found = whole_checkpoints(folder).get(update)
     if found is None:
         raise FileNotFoundError(f"{folder} has no checkpoint of update {update}")
     return found

@@ -1,15 +1,13 @@
-"""The updates of all arms as one small file, and their course: `python -m reagent_training.mini.updates`."""
+"""The updates of all arms as a small file, and their course."""
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from reagent_training.mini.places import finished, log_of
+from reagent_training.mini.config import MiniConfig
+from reagent_training.mini.places import Places, log_of
 
 NAMES = (
     *("first/right", "revised/right", "revised/fixed", "revised/broken"),
@@ -19,20 +17,20 @@ _BLOCK = 3
 """Updates that are averaged, over all seeds."""
 
 
-def updates_of(out: Path) -> list[dict[str, Any]]:
-    """A row for each update of each finished arm in the folder of a reproduction."""
+def updates_of(config: MiniConfig, places: Places) -> list[dict[str, Any]]:
+    """A row for each update of each arm: `arm`, `seed`, `update`, and those of `NAMES` that the arm has."""
     rows = []
-    for folder in sorted(filter(finished, (out / "arms").glob("*"))):
-        arm, _, seed = folder.name.rpartition("-")
-        for entry in log_of(folder):
-            if "agent/first/right" in entry:
-                told = {name: round(entry[f"agent/{name}"], 4) for name in NAMES if f"agent/{name}" in entry}
-                rows.append({"arm": arm, "seed": int(seed), "update": entry["step"], **told})
+    for arm in config.arms:
+        for seed in config.seeds:
+            for entry in log_of(places.arm(arm, seed)):
+                if "agent/first/right" in entry:
+                    told = {name: round(entry[f"agent/{name}"], 4) for name in NAMES if f"agent/{name}" in entry}
+                    rows.append({"arm": arm, "seed": seed, "update": int(entry["step"]), **told})
     return rows
 
 
 def course(rows: Sequence[dict[str, Any]]) -> str:
-    """Means over seeds and three updates at a time, as a table."""
+    """Means over seeds and three updates at a time, as a Markdown table."""
     shown = NAMES[:7]
     lines = ["| arm | updates | rows | " + " | ".join(shown) + " |", "|---" * (3 + len(shown)) + "|"]
     keys = dict.fromkeys((row["arm"], (row["update"] - 1) // _BLOCK) for row in rows)
@@ -43,11 +41,3 @@ def course(rows: Sequence[dict[str, Any]]) -> str:
         span = f"{block * _BLOCK + 1} to {(block + 1) * _BLOCK}"
         lines.append(f"| {arm} | {span} | {len(own)} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit("usage: python -m reagent_training.mini.updates FOLDER_OF_THE_REPRODUCTION OUT.jsonl")
-    found = updates_of(Path(sys.argv[1]))
-    Path(sys.argv[2]).write_text("".join(json.dumps(row) + "\n" for row in found), encoding="utf-8")
-    sys.stdout.write(course(found) + "\n")

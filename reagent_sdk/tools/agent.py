@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import anyio
 from pydantic import Field
@@ -27,6 +27,9 @@ from reagent_sdk.usage import Usage
 FINAL = "You cannot call any more tools. Give your final answer now, in words, from what you know."
 
 
+FirstStep: TypeAlias = Literal["auto", "required"]
+
+
 class AgentSettings(Settings):
     """How a tool-calling agent works, and the limits of one attempt."""
 
@@ -35,7 +38,7 @@ class AgentSettings(Settings):
     protocol: Literal["auto", "native", "text"] = Field(
         "auto", description="how tool calls travel; 'auto' writes them as text for local weights"
     )
-    first_step: Literal["auto", "required"] = Field(
+    first_step: FirstStep = Field(
         "auto", description="'required' makes the first step call a tool: small models seldom do so by themselves"
     )
     steps: int = Field(30, ge=1, description="model calls that may use tools; one more asks for the final answer")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from reagent_benchmarks.running.calls import KeptClient, journal_in_force
 from reagent_benchmarks.suite.base import BenchmarkItem
@@ -15,6 +15,7 @@ from reagent_sdk.frozen import Settings
 from reagent_sdk.judges.base import Judge
 from reagent_sdk.judges.model import ModelJudge
 from reagent_sdk.task import Task
+from reagent_sdk.tools.agent import FirstStep
 
 NOBODY = "none"
 """What stands for no judge and for no tools."""
@@ -26,7 +27,7 @@ class AgentPlan(Settings):
     instructions: str = ""
     tools: tuple[str, ...] = ()
     steps: int = 30
-    first_step: Literal["auto", "required"] = "auto"
+    first_step: FirstStep = "auto"
     corpus: str | None = None
     max_tokens: int | None = None
     seed: int = 0

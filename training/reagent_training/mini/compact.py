@@ -8,9 +8,9 @@ one token each: a small model needs the room for what does change.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from reagent_sdk.messages import Message
@@ -24,6 +24,8 @@ TEMPLATE = (
 )
 _MARK = "\u0000"
 _DRILLS_AT_ONCE = 32
+_DRILLED = 32
+"""Tokens that drills are made of."""
 _LONGEST = 40
 """Characters of a token: phrases of templates become one, which makes sequences short."""
 
@@ -104,7 +106,7 @@ def texts_of(messages: Iterable[Message], fixed: Sequence[str]) -> Iterator[str]
 def pretrain(
     documents: Sequence[Sequence[int]], settings: CompactModel, tokenizer: Any, out: Path, *, seed: int
 ) -> None:
-    """Pre-trains a new model on whole conversations, every token of them, and writes it to `out`.
+    """Drills a new model, pre-trains it on whole conversations, every token of them, and writes it to `out`.
 
     A run that was interrupted goes on. Documents stand alone, padded: nothing is learnt across their borders.
 
@@ -113,39 +115,52 @@ def pretrain(
         settings: size and schedule.
         tokenizer: saved beside the weights.
         out: the folder.
-        seed: of weights and order.
+        seed: of weights, drills and order.
     """
     kept = [list(ids) for ids in documents if len(ids) <= settings.positions]
-    rows = {"input_ids": kept, "labels": kept, "length": [len(ids) for ids in kept]}
     model = new_model(settings, tokenizer, seed)
-    _train(model, rows, tokenizer, out / "checkpoints", settings, seed=seed)
-    model.save_pretrained(out)
+    read = out / "checkpoints"
+    if settings.drills and not any(read.glob("checkpoint-*")):
+        digits = tokenizer.convert_tokens_to_ids([*"0123456789"])
+        drills = drills_of(kept, digits, settings.drills, seed)
+        _train(model, drills, tokenizer, out / "drills", _drilling(settings), seed=seed, until=settings.drilled)
+    rows: dict[str, list[Any]] = {"input_ids": kept, "labels": kept, "length": [len(ids) for ids in kept]}
+    _train(model, rows, tokenizer, read, _reading(settings), seed=seed)
     tokenizer.save_pretrained(out)
+    model.save_pretrained(out)  # last: weights say that the base is made
 
 
-def drill(settings: CompactModel, tokenizer: Any, out: Path, *, seed: int) -> None:
-    """Goes on with the model in `out`: random tokens, said three times, learnt from the second time on.
+def drills_of(documents: Sequence[Sequence[int]], digits: Sequence[int], count: int, seed: int) -> dict[str, list[Any]]:
+    """Texts of digits and common tokens in any order, said three times, learnt from the second time on.
 
-    What is learnt is to find a token in the context and to say what came after it. In the last quarter a third of the
-    tokens are digits, which are harder: each stands in many places.
+    What is learnt is to find a token in the context and to say what came after it. A new model comes to it suddenly,
+    after some hundred updates if the tokens are few; one that has read documents, or has all tokens, takes many more.
+
+    Args:
+        documents: token ids; the common tokens are theirs.
+        digits: token ids.
+        count: of the texts.
+        seed: of what is drawn.
+
+    Returns:
+        Rows of `input_ids`, `labels` and `length`; each batch of texts has one length, and needs no padding.
     """
-    from transformers import AutoModelForCausalLM
-
     rng = random.Random(seed)
-    digits = [tokenizer.convert_tokens_to_ids(str(digit)) for digit in range(10)]
-    ids, labels = [], []
-    for place in range(settings.drills):
+    told = Counter(token for document in documents for token in document)
+    few = [*digits, *(token for token, _ in told.most_common() if token not in digits)][:_DRILLED]
+    rows: dict[str, list[Any]] = {"input_ids": [], "labels": [], "length": []}
+    for place in range(count):
         if place % _DRILLS_AT_ONCE == 0:
-            long = rng.randrange(6, 26)  # the same for a whole batch: no padding
-        share = 0.1 if place < settings.drills * 3 // 4 else 0.3
-        said = [
-            rng.choice(digits) if rng.random() < share else rng.randrange(3, len(tokenizer) - 8) for _ in range(long)
-        ]
-        ids.append(said * 3)
-        labels.append([-100] * (long + 1) + (said * 2)[1:])  # nothing says where the first repetition begins
-    model = AutoModelForCausalLM.from_pretrained(out, use_safetensors=True, trust_remote_code=False)
-    rows = {"input_ids": ids, "labels": labels, "length": [len(one) for one in ids]}
-    how = {
+            long = rng.randrange(6, 26)
+        said = rng.choices(few, k=long)
+        rows["input_ids"].append(said * 3)
+        rows["labels"].append([-100] * (long + 1) + (said * 2)[1:])  # nothing says where the first repetition begins
+        rows["length"].append(3 * long)
+    return rows
+
+
+def _drilling(settings: CompactModel) -> dict[str, Any]:
+    return {
         "num_train_epochs": 1,
         "per_device_train_batch_size": _DRILLS_AT_ONCE,
         "learning_rate": settings.drill_rate,
@@ -153,36 +168,43 @@ def drill(settings: CompactModel, tokenizer: Any, out: Path, *, seed: int) -> No
         "train_sampling_strategy": "sequential",
         "adam_beta2": 0.98,
     }
-    _train(model, rows, tokenizer, out / "drills", settings, seed=seed, how=how)
-    model.save_pretrained(out)
 
 
-def _train(
-    model: Any,
-    rows: dict[str, Any],
-    tokenizer: Any,
-    checkpoints: Path,
-    settings: CompactModel,
-    *,
-    seed: int,
-    how: Mapping[str, Any] = MappingProxyType({}),
-) -> None:
-    from datasets import Dataset
-    from transformers import DataCollatorForSeq2Seq, Trainer, TrainingArguments
-    from transformers.trainer_utils import get_last_checkpoint
-
-    told: dict[str, Any] = {
+def _reading(settings: CompactModel) -> dict[str, Any]:
+    return {
         "per_device_train_batch_size": settings.batch,
         "num_train_epochs": settings.epochs,
         "learning_rate": settings.learning_rate,
         "lr_scheduler_type": "cosine",
-        "warmup_steps": 0.02,
-        "weight_decay": 0.01,
         "train_sampling_strategy": "group_by_length",
     }
+
+
+def _train(
+    model: Any,
+    rows: dict[str, list[Any]],
+    tokenizer: Any,
+    checkpoints: Path,
+    how: Mapping[str, Any],
+    *,
+    seed: int,
+    until: float = 0.0,
+) -> None:
+    """Trains on rows, or goes on where it was interrupted; ends early where the logged loss is below `until` nats."""
+    from datasets import Dataset
+    from transformers import DataCollatorForSeq2Seq, Trainer, TrainerCallback, TrainingArguments
+    from transformers.trainer_utils import get_last_checkpoint
+
+    class Learnt(TrainerCallback):  # type: ignore[misc]
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+            if float((logs or {}).get("loss", until)) < until:
+                control.should_training_stop = control.should_save = True
+
     arguments = TrainingArguments(
         output_dir=str(checkpoints),
-        **{**told, **how},
+        **how,
+        warmup_steps=0.02,
+        weight_decay=0.01,
         logging_steps=20,
         save_steps=200,
         save_total_limit=1,
@@ -196,5 +218,6 @@ def _train(
         args=arguments,
         train_dataset=Dataset.from_dict(rows),
         data_collator=DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=-100),
+        callbacks=[Learnt()],
     )
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from transformers import AutoTokenizer
-
 from reagent_sdk.messages import Message, assistant
 from reagent_sdk.prompts import judge_prompt
 from reagent_sdk.verdict import Verdict
@@ -17,32 +15,23 @@ from reagent_training.agent_rl.sft_config import AgentSftConfig
 from reagent_training.data.files import read_set
 from reagent_training.data.record import LabelledTrajectory
 from reagent_training.mini import settings
-from reagent_training.mini.compact import drill, fixed_texts, make_tokenizer, pretrain, texts_of
+from reagent_training.mini.compact import fixed_texts, make_tokenizer, pretrain, texts_of
 from reagent_training.mini.config import MiniConfig
 from reagent_training.mini.places import Places
 from reagent_training.synth.generate import ROWS
 from reagent_training.train.config import SftConfig
 from reagent_training.train.examples import prompt_messages, sft_examples
 
-WEIGHTS, DRILLED = "model.safetensors", "drills.json"
+WEIGHTS = "model.safetensors"
+
+
+def base_is_made(places: Places) -> bool:
+    """Whether the base is there."""
+    return (places.base / WEIGHTS).is_file()
 
 
 def make_base(config: MiniConfig, places: Places) -> None:
-    """Makes a vocabulary, pre-trains a new model with it on right and wrong work and on verdicts, and drills it."""
-    if not (places.base / WEIGHTS).is_file():
-        _pretrained(config, places)
-    if config.compact.drills and not (places.base / DRILLED).is_file():
-        tokenizer = AutoTokenizer.from_pretrained(places.base, trust_remote_code=False)
-        drill(config.compact, tokenizer, places.base, seed=config.seeds[0])
-        (places.base / DRILLED).write_text(f'{{"drills": {config.compact.drills}}}\n', encoding="utf-8")
-
-
-def base_is_made(config: MiniConfig, places: Places) -> bool:
-    """Whether the base is there, drills included."""
-    return (places.base / (DRILLED if config.compact.drills else WEIGHTS)).is_file()
-
-
-def _pretrained(config: MiniConfig, places: Places) -> None:
+    """Makes a vocabulary, and drills and pre-trains a new model with it on right and wrong work and on verdicts."""
     rows = list(read_set(places.train / ROWS))
     agent = settings.agent_sft(config, places, only="all", max_tokens=config.compact.positions)
     judge = settings.rrm_sft(config, places, max_tokens=config.compact.positions)

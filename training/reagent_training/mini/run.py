@@ -47,7 +47,7 @@ def reproduce(config: MiniConfig, out: Path, tell: Tell, *, jobs: int = 1) -> li
     if config.base == settings.COMPACT:
         from reagent_training.mini.foundation import base_is_made, make_base
 
-        if not base_is_made(config, places):
+        if not base_is_made(places):
             tell("the compact base")
             make_base(config, places)
 

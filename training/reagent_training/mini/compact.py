@@ -106,7 +106,7 @@ def texts_of(messages: Iterable[Message], fixed: Sequence[str]) -> Iterator[str]
 def pretrain(
     documents: Sequence[Sequence[int]], settings: CompactModel, tokenizer: Any, out: Path, *, seed: int
 ) -> None:
-    """Drills a new model, pre-trains it on whole conversations, every token of them, and writes it to `out`.
+    """Pre-trains a new model on whole conversations, every token of them, drills it, and writes it to `out`.
 
     A run that was interrupted goes on. Documents stand alone, padded: nothing is learnt across their borders.
 
@@ -118,14 +118,12 @@ def pretrain(
         seed: of weights, drills and order.
     """
     kept = [list(ids) for ids in documents if len(ids) <= settings.positions]
-    model = new_model(settings, tokenizer, seed)
-    read = out / "checkpoints"
-    if settings.drills and not any(read.glob("checkpoint-*")):
-        digits = tokenizer.convert_tokens_to_ids([*"0123456789"])
-        drills = drills_of(kept, digits, settings.drills, seed)
-        _train(model, drills, tokenizer, out / "drills", _drilling(settings), seed=seed, until=settings.drilled)
     rows: dict[str, list[Any]] = {"input_ids": kept, "labels": kept, "length": [len(ids) for ids in kept]}
-    _train(model, rows, tokenizer, read, _reading(settings), seed=seed)
+    model = new_model(settings, tokenizer, seed)
+    _train(model, rows, tokenizer, out / "checkpoints", _reading(settings), seed=seed)
+    if settings.drills:
+        drills = drills_of(kept, tokenizer.convert_tokens_to_ids([*"0123456789"]), settings.drills, seed)
+        _train(model, drills, tokenizer, out / "drills", _drilling(settings), seed=seed, until=settings.drilled)
     tokenizer.save_pretrained(out)
     model.save_pretrained(out)  # last: weights say that the base is made
 
@@ -133,8 +131,8 @@ def pretrain(
 def drills_of(documents: Sequence[Sequence[int]], digits: Sequence[int], count: int, seed: int) -> dict[str, list[Any]]:
     """Texts of digits and common tokens in any order, said three times, learnt from the second time on.
 
-    What is learnt is to find a token in the context and to say what came after it. A new model comes to it suddenly,
-    after some hundred updates if the tokens are few; one that has read documents, or has all tokens, takes many more.
+    What is learnt is to find a token in the context and to say what came after it. A model comes to it suddenly, after
+    some hundred updates if the tokens are few; with all tokens it takes many more.
 
     Args:
         documents: token ids; the common tokens are theirs.

@@ -38,7 +38,7 @@ class CompactModel(Frozen):
     drills: int = Field(
         0,
         ge=0,
-        description="texts at most of a few tokens in any order, said three times, learnt before all else: a model of "
+        description="texts at most of a few tokens in any order, said three times, learnt at the end: a model of "
         "this size does not learn to copy a number out of a question by itself",
     )
     drilled: float = Field(0.3, ge=0, description="loss in nats at which the drills end")

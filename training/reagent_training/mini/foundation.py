@@ -31,7 +31,7 @@ def base_is_made(places: Places) -> bool:
 
 
 def make_base(config: MiniConfig, places: Places) -> None:
-    """Makes a vocabulary, and drills and pre-trains a new model with it on right and wrong work and on verdicts."""
+    """Makes a vocabulary, and pre-trains and drills a new model with it on right and wrong work and on verdicts."""
     rows = list(read_set(places.train / ROWS))
     agent = settings.agent_sft(config, places, only="all", max_tokens=config.compact.positions)
     judge = settings.rrm_sft(config, places, max_tokens=config.compact.positions)

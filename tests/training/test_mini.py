@@ -152,17 +152,19 @@ def test_fixed_texts_are_one_token_each(done: tuple[Path, str]) -> None:
 
 
 def test_drills_are_foretold_by_what_was_said_before() -> None:
-    digits = list(range(100, 110))
-    rows = drills_of([list(range(300)), list(range(40))], digits, 96, seed=3)
+    tokenizer = make_tokenizer(["to be or not to be"], ["told"], 300)
+    rows = drills_of(tokenizer, 96, seed=3)
     assert len(rows["input_ids"]) == 96
-    assert {token for ids in rows["input_ids"] for token in ids} == {*digits, *range(22)}
-    for first in range(0, 96, 32):
-        (length,) = set(map(len, rows["input_ids"][first : first + 32]))
-        assert rows["length"][first] == length
-        said = length // 3
-        for ids, labels in zip(rows["input_ids"][first : first + 32], rows["labels"][first : first + 32], strict=True):
-            assert labels[: said + 1] == [-100] * (said + 1)
-            assert labels[said + 1 :] == ids[said + 1 :] == ids[1 : 2 * said]
+    said = {token for ids in rows["input_ids"] for token in ids}
+    assert len(said) == 32
+    assert said > {*tokenizer.convert_tokens_to_ids([*"0123456789"])}
+    assert not said & {*tokenizer.all_special_ids, *tokenizer("told", add_special_tokens=False)["input_ids"]}
+    for place, (ids, labels, length) in enumerate(zip(*rows.values(), strict=True)):
+        assert rows["length"][place // 32 * 32] == length == len(ids)  # one length for a batch
+        once = length // 3
+        assert len(set(ids[:once])) == once
+        assert labels[: once + 1] == [-100] * (once + 1)
+        assert labels[once + 1 :] == ids[once + 1 :] == ids[1 : 2 * once]
 
 
 def test_drills_end_when_they_are_learnt(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ one token each: a small model needs the room for what does change.
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -122,21 +121,21 @@ def pretrain(
     model = new_model(settings, tokenizer, seed)
     _train(model, rows, tokenizer, out / "checkpoints", _reading(settings), seed=seed)
     if settings.drills:
-        drills = drills_of(kept, tokenizer.convert_tokens_to_ids([*"0123456789"]), settings.drills, seed)
+        drills = drills_of(tokenizer, settings.drills, seed)
         _train(model, drills, tokenizer, out / "drills", _drilling(settings), seed=seed, until=settings.drilled)
     tokenizer.save_pretrained(out)
     model.save_pretrained(out)  # last: weights say that the base is made
 
 
-def drills_of(documents: Sequence[Sequence[int]], digits: Sequence[int], count: int, seed: int) -> dict[str, list[Any]]:
-    """Texts of digits and common tokens in any order, said three times, learnt from the second time on.
+def drills_of(tokenizer: Any, count: int, seed: int) -> dict[str, list[Any]]:
+    """Texts of some digits and a few other tokens in any order, said three times, learnt from the second time on.
 
-    What is learnt is to find a token in the context and to say what came after it. A model comes to it suddenly, after
-    some hundred updates if the tokens are few; with all tokens it takes many more.
+    What is learnt is to find a token in the context and to say what came after it. A model comes to it suddenly, and
+    the sooner the less there is to tell apart: few tokens, each once in a text, and not those that documents use most,
+    which it has learnt to foretell from their neighbours.
 
     Args:
-        documents: token ids; the common tokens are theirs.
-        digits: token ids.
+        tokenizer: whose tokens they are.
         count: of the texts.
         seed: of what is drawn.
 
@@ -144,13 +143,14 @@ def drills_of(documents: Sequence[Sequence[int]], digits: Sequence[int], count: 
         Rows of `input_ids`, `labels` and `length`; each batch of texts has one length, and needs no padding.
     """
     rng = random.Random(seed)
-    told = Counter(token for document in documents for token in document)
-    few = [*digits, *(token for token, _ in told.most_common() if token not in digits)][:_DRILLED]
+    digits = tokenizer.convert_tokens_to_ids([*"0123456789"])
+    others = sorted({*range(len(tokenizer))} - {*digits, *tokenizer.all_special_ids, *tokenizer.added_tokens_decoder})
+    few = [*digits, *rng.sample(others, _DRILLED - len(digits))]
     rows: dict[str, list[Any]] = {"input_ids": [], "labels": [], "length": []}
     for place in range(count):
         if place % _DRILLS_AT_ONCE == 0:
             long = rng.randrange(6, 26)
-        said = rng.choices(few, k=long)
+        said = rng.sample(few, long)
         rows["input_ids"].append(said * 3)
         rows["labels"].append([-100] * (long + 1) + (said * 2)[1:])  # nothing says where the first repetition begins
         rows["length"].append(3 * long)

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import anyio
+import psutil
 import pytest
 import torch
 import yaml
@@ -121,9 +124,38 @@ def test_a_process_takes_its_share_of_the_cores(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     took: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", took.append)
+    monkeypatch.setattr(parts, "end_with_parent", lambda: None)
     for jobs in (1, 2, 3, 16):
-        parts.take_share(jobs)
+        parts.begin_worker(jobs)
     assert took == [8, 4, 2, 1]
+
+
+_PARENT = """
+import multiprocessing, os, sys, time
+from reagent_training.mini.parts import end_with_parent
+
+def work(pipe):
+    end_with_parent()
+    pipe.send(os.getpid())
+    time.sleep(600)
+
+if __name__ == "__main__":
+    spawn = multiprocessing.get_context("spawn")
+    mine, its = spawn.Pipe()
+    spawn.Process(target=work, args=(its,)).start()
+    print(mine.recv(), flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_part_ends_with_a_run_that_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(_PARENT)
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        worker = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+        worker.wait(timeout=60)
 
 
 def test_other_settings_are_refused(done: tuple[Path, str]) -> None:
@@ -153,12 +185,12 @@ def test_fixed_texts_are_one_token_each(done: tuple[Path, str]) -> None:
 
 def test_drills_are_foretold_by_what_was_said_before() -> None:
     tokenizer = make_tokenizer(["to be or not to be"], ["told"], 300)
-    rows = drills_of(tokenizer, 96, seed=3)
+    common = tokenizer.convert_tokens_to_ids([*"ABCDEFGHIJKLMNOPQRSTUVWXYZ"])
+    documents = [common[:22], tokenizer("told 12", add_special_tokens=False)["input_ids"], common]
+    rows = drills_of(documents, tokenizer, 96, seed=3)
     assert len(rows["input_ids"]) == 96
     said = {token for ids in rows["input_ids"] for token in ids}
-    assert len(said) == 32
-    assert said > {*tokenizer.convert_tokens_to_ids([*"0123456789"])}
-    assert not said & {*tokenizer.all_special_ids, *tokenizer("told", add_special_tokens=False)["input_ids"]}
+    assert said == {*tokenizer.convert_tokens_to_ids([*"0123456789"]), *common[:22]}
     for place, (ids, labels, length) in enumerate(zip(*rows.values(), strict=True)):
         assert rows["length"][place // 32 * 32] == length == len(ids)  # one length for a batch
         once = length // 3

@@ -8,6 +8,7 @@ one token each: a small model needs the room for what does change.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -121,21 +122,21 @@ def pretrain(
     model = new_model(settings, tokenizer, seed)
     _train(model, rows, tokenizer, out / "checkpoints", _reading(settings), seed=seed)
     if settings.drills:
-        drills = drills_of(tokenizer, settings.drills, seed)
+        drills = drills_of(kept, tokenizer, settings.drills, seed)
         _train(model, drills, tokenizer, out / "drills", _drilling(settings), seed=seed, until=settings.drilled)
     tokenizer.save_pretrained(out)
     model.save_pretrained(out)  # last: weights say that the base is made
 
 
-def drills_of(tokenizer: Any, count: int, seed: int) -> dict[str, list[Any]]:
-    """Texts of some digits and a few other tokens in any order, said three times, learnt from the second time on.
+def drills_of(documents: Sequence[Sequence[int]], tokenizer: Any, count: int, seed: int) -> dict[str, list[Any]]:
+    """Texts of digits and other common tokens in any order, said three times, learnt from the second time on.
 
     What is learnt is to find a token in the context and to say what came after it. A model comes to it suddenly, and
-    the sooner the less there is to tell apart: few tokens, each once in a text, and not those that documents use most,
-    which it has learnt to foretell from their neighbours.
+    the sooner the less there is to tell apart: few tokens, each once in a text.
 
     Args:
-        tokenizer: whose tokens they are.
+        documents: token ids; what is common in them is what has to be found in them.
+        tokenizer: tells digits, and tokens that are no text.
         count: of the texts.
         seed: of what is drawn.
 
@@ -144,12 +145,13 @@ def drills_of(tokenizer: Any, count: int, seed: int) -> dict[str, list[Any]]:
     """
     rng = random.Random(seed)
     digits = tokenizer.convert_tokens_to_ids([*"0123456789"])
-    others = sorted({*range(len(tokenizer))} - {*digits, *tokenizer.all_special_ids, *tokenizer.added_tokens_decoder})
-    few = [*digits, *rng.sample(others, _DRILLED - len(digits))]
+    other = {*digits, *tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
+    told = Counter(token for document in documents for token in document if token not in other)
+    few = [*digits, *(token for token, _ in told.most_common(_DRILLED - len(digits)))]
     rows: dict[str, list[Any]] = {"input_ids": [], "labels": [], "length": []}
     for place in range(count):
         if place % _DRILLS_AT_ONCE == 0:
-            long = rng.randrange(6, 26)
+            long = rng.randrange(6, min(26, len(few) + 1))
         said = rng.sample(few, long)
         rows["input_ids"].append(said * 3)
         rows["labels"].append([-100] * (long + 1) + (said * 2)[1:])  # nothing says where the first repetition begins

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Literal
 
 from reagent_training.agent_rl.config import Tasks
@@ -61,17 +62,35 @@ def do_all(parts: Sequence[Part], config: MiniConfig, out: Path, jobs: int) -> N
         for part in parts:
             do(part, config, out)
         return
-    share = partial(take_share, jobs)
-    with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=share, max_tasks_per_child=1) as pool:
+    with ProcessPoolExecutor(
+        jobs, get_context("spawn"), initializer=begin_worker, initargs=(jobs,), max_tasks_per_child=1
+    ) as pool:
         for future in [pool.submit(do, part, config, out) for part in parts]:
             future.result()
 
 
-def take_share(jobs: int) -> None:
-    """Leaves the other parts their cores: each process takes all of them otherwise, and they wait for one another."""
+def begin_worker(jobs: int) -> None:
+    """Ends this process together with the one that started it, and leaves other parts their cores.
+
+    An orphan would go on writing into a folder that the next run takes up, and all cores for each process would make
+    them wait for one another.
+    """
     import torch
 
+    end_with_parent()
     torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
+
+
+def end_with_parent() -> None:
+    """Ends this process when the one that started it through multiprocessing is gone, however that came."""
+    parent = parent_process()
+    assert parent is not None  # noqa: S101 - only children call this
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
 
 
 def do(part: Part, config: MiniConfig, out: Path) -> None:

@@ -93,7 +93,7 @@ def _same_tokens(folder: Path, other: Path, steps: int) -> int:
     """The first checkpoint after which an arm has generated as many tokens as the other one in all its updates."""
     wanted = generated(other)[steps]
     mine = generated(folder)
-    updates = sorted(whole_checkpoints(folder))
+    updates = list(whole_checkpoints(folder))
     return next((update for update in updates if mine[update] >= wanted), updates[-1])
 
 

@@ -15,8 +15,9 @@ import yaml
 from reagent_benchmarks.outcomes import ArmResult, Outcome
 from reagent_training.agent_rl.remembered import Memory, RememberedTool
 from reagent_training.mini import command, foundation, parts, run, settings
-from reagent_training.mini.compact import drills_of, make_tokenizer, pretrain
+from reagent_training.mini.compact import make_tokenizer, pretrain
 from reagent_training.mini.config import CompactModel, MiniConfig
+from reagent_training.mini.drills import drills_of
 from reagent_training.mini.places import Places
 from reagent_training.mini.report import report
 from reagent_training.mini.table import as_markdown, lines

@@ -7,8 +7,6 @@ one token each: a small model needs the room for what does change.
 
 from __future__ import annotations
 
-import random
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from typing import Any
 from reagent_sdk.messages import Message
 from reagent_sdk.prompts import judge_prompt, revision_request
 from reagent_training.mini.config import CompactModel
+from reagent_training.mini.drills import AT_ONCE, drills_of
 
 END, START, PAD = "<|im_end|>", "<|im_start|>", "<|endoftext|>"
 TEMPLATE = (
@@ -23,9 +22,6 @@ TEMPLATE = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 _MARK = "\u0000"
-_DRILLS_AT_ONCE = 32
-_DRILLED = 32
-"""Tokens that drills are made of."""
 _LONGEST = 40
 """Characters of a token: phrases of templates become one, which makes sequences short."""
 
@@ -128,41 +124,10 @@ def pretrain(
     model.save_pretrained(out)  # last: weights say that the base is made
 
 
-def drills_of(documents: Sequence[Sequence[int]], tokenizer: Any, count: int, seed: int) -> dict[str, list[Any]]:
-    """Texts of digits and other common tokens in any order, said three times, learnt from the second time on.
-
-    What is learnt is to find a token in the context and to say what came after it. A model comes to it suddenly, and
-    the sooner the less there is to tell apart: few tokens, each once in a text.
-
-    Args:
-        documents: token ids; what is common in them is what has to be found in them.
-        tokenizer: tells digits, and tokens that are no text.
-        count: of the texts.
-        seed: of what is drawn.
-
-    Returns:
-        Rows of `input_ids`, `labels` and `length`; each batch of texts has one length, and needs no padding.
-    """
-    rng = random.Random(seed)
-    digits = tokenizer.convert_tokens_to_ids([*"0123456789"])
-    other = {*digits, *tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
-    told = Counter(token for document in documents for token in document if token not in other)
-    few = [*digits, *(token for token, _ in told.most_common(_DRILLED - len(digits)))]
-    rows: dict[str, list[Any]] = {"input_ids": [], "labels": [], "length": []}
-    for place in range(count):
-        if place % _DRILLS_AT_ONCE == 0:
-            long = rng.randrange(6, min(26, len(few) + 1))
-        said = rng.sample(few, long)
-        rows["input_ids"].append(said * 3)
-        rows["labels"].append([-100] * (long + 1) + (said * 2)[1:])  # nothing says where the first repetition begins
-        rows["length"].append(3 * long)
-    return rows
-
-
 def _drilling(settings: CompactModel) -> dict[str, Any]:
     return {
         "num_train_epochs": 1,
-        "per_device_train_batch_size": _DRILLS_AT_ONCE,
+        "per_device_train_batch_size": AT_ONCE,
         "learning_rate": settings.drill_rate,
         "lr_scheduler_type": "constant_with_warmup",
         "train_sampling_strategy": "sequential",

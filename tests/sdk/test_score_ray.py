@@ -114,6 +114,11 @@ def _name(process: psutil.Process) -> str:
         return ""
 
 
+def told(err: str) -> str:
+    """What a driver said, less the notice that no worker has started yet, which a busy machine brings about."""
+    return "".join(line for line in err.splitlines(keepends=True) if not line.startswith("no worker has started yet"))
+
+
 def until(holds: Callable[[], bool], seconds: float = 120.0) -> None:
     """Looks again and again until something holds."""
     end = time.monotonic() + seconds
@@ -209,8 +214,8 @@ def test_a_driver_in_another_cluster_joins_it(tmp_path: Path, cluster: str) -> N
     file, out = written(tmp_path / "in.jsonl", ids), tmp_path / "out.jsonl"
     with ChatServer([VERDICT]) as server:
         driver = started(file, "--out", out, "--judge", server.base_url, "--ray-address", cluster, "--workers", 1)
-        _, err = driver.communicate(timeout=60)
-    assert (driver.returncode, err) == (0, "")
+        _, err = driver.communicate(timeout=180)
+    assert (driver.returncode, told(err)) == (0, "")
     assert exact(out, ids)
 
 
@@ -265,10 +270,10 @@ def test_an_interruption_ends_it_at_once(tmp_path: Path, cluster: str) -> None:
         driver = started(file, out, "--judge", server.base_url, "--ray-address", cluster)
         until(lambda: len(verdicts_lines(out)) > 20)
         driver.send_signal(signal.SIGINT)
-        _, err = driver.communicate(timeout=60)
+        _, err = driver.communicate(timeout=180)
     assert driver.returncode == 130
-    assert err.startswith("error: interrupted; what is judged is in ")
-    assert err.count("\n") == 1
+    assert told(err).startswith("error: interrupted; what is judged is in ")
+    assert told(err).count("\n") == 1
     assert len(verdicts(out)) < len(IDS)
     until(lambda: not workers(os.getpid()) + processes(os.getpid(), FOREMAN))  # nobody asks the judge in vain
 

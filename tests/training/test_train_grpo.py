@@ -265,17 +265,23 @@ def figures(report: dict[str, Any]) -> list[dict[str, float]]:
 
 
 def test_only_a_judge_of_the_same_prompt_and_base_is_trained_further(place: Path, tmp_path: Path) -> None:
-    def refused(match: str, **manifest: Any) -> None:
+    def allowed(**manifest: Any) -> None:
         facts = {"name": "x", "role": "judge", "prompt_version": "rrm-2", "base_model": str(place / "base")}
         write_manifest(tmp_path, Manifest.model_validate(facts | manifest))
+        assert check_start(settings(place, init=tmp_path)) == ""
+
+    def refused(match: str, **manifest: Any) -> None:
         with pytest.raises(InvalidInput, match=match):
-            check_start(settings(place, init=tmp_path))
+            allowed(**manifest)
 
     refused("holds no weights")
     (tmp_path / "adapter_config.json").write_text("{}")
     refused("role 'agent'", role="agent")
     refused("prompt_version: rrm-1", prompt_version="rrm-1")
     refused("set base: another", base_model="another")
+    refused("set base: ", base_model=str(tmp_path))
+    (tmp_path / "link").symlink_to(place / "base")
+    allowed(base_model=str(tmp_path / "link"))  # another way to the same
     (tmp_path / "adapter_config.json").rename(tmp_path / "config.json")
     refused("set lora: null")
     (tmp_path / "reagent.json").unlink()

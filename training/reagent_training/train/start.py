@@ -56,7 +56,7 @@ def check_start(config: RewardedConfig) -> str:
             f"init {source} was trained on the prompt {manifest.prompt_version}, and this run is for "
             f"{version}; set prompt_version: {manifest.prompt_version}"
         )
-    if manifest.base_model not in (None, config.base):
+    if manifest.base_model is not None and not _same_base(manifest.base_model, config.base):
         raise InvalidInput(f"init {source} was made of {manifest.base_model}; set base: {manifest.base_model}")
     if not (source / _ADAPTER).is_file() and config.lora is not None:
         raise InvalidInput(f"init {source} holds full weights, which are trained as they are; set lora: null")
@@ -67,6 +67,12 @@ def _other_prompt(config: RewardedConfig, manifest: Manifest) -> str | None:
     """The prompt of a judge's recipe where the weights were trained on another one."""
     version = config.prompt_version if isinstance(config, GrpoConfig) else manifest.prompt_version
     return None if version == manifest.prompt_version else version
+
+
+def _same_base(one: str, other: str) -> bool:
+    """Whether two bases are one: by name, or because both lead to the same folder."""
+    folders = Path(one).expanduser(), Path(other).expanduser()
+    return one == other or (all(folder.is_dir() for folder in folders) and folders[0].samefile(folders[1]))
 
 
 def _untrained(config: RewardedConfig, role: str, maker: str) -> str:

@@ -18,6 +18,7 @@ from reagent_training.mini import command, foundation, parts, run, settings
 from reagent_training.mini.compact import make_tokenizer, pretrain
 from reagent_training.mini.config import CompactModel, MiniConfig
 from reagent_training.mini.drills import drills_of
+from reagent_training.mini.evaluate import ALWAYS
 from reagent_training.mini.places import Places
 from reagent_training.mini.report import report
 from reagent_training.mini.table import as_markdown, lines
@@ -163,6 +164,52 @@ def test_other_settings_are_refused(done: tuple[Path, str]) -> None:
     told = yaml.safe_load((RECIPES / "mini_smoke.yaml").read_text()) | {"evaluation": {"samples": 1}}
     with pytest.raises(InvalidInput, match="holds a reproduction with other settings"):
         run.reproduce(MiniConfig.model_validate(told), done[0], lambda _: None)
+
+
+def test_arms_start_where_those_of_another_run_did(done: tuple[Path, str], tmp_path: Path) -> None:
+    words = ["mini", str(RECIPES / "mini_smoke.yaml"), "--starts-of", str(done[0]), "--set", "arms=[reagent-u]"]
+    said = CliRunner().invoke(command.app, [*words, "--out", str(tmp_path), "--set", "judge.weight=1.0", "--json"])
+    assert said.exit_code == 0, said.output
+    assert [line["arm"] for line in json.loads(said.stdout)] == ["base", "sft", "sft+C", f"sft{ALWAYS}", "reagent-u"]
+    for name in ("base-0.jsonl", "sft-0.jsonl"):
+        assert (tmp_path / "results" / name).read_bytes() == (done[0] / "results" / name).read_bytes()
+    trained, there = Places(tmp_path), Places(done[0])
+    assert trained.agent.resolve() == there.agent.resolve()
+    assert not trained.arm("agent-grpo", 0).exists()
+    plans = [json.loads((one.arm("reagent-u", 0) / "plan.json").read_text()) for one in (trained, there)]
+    assert [plan["settings"]["judge"]["weight"] for plan in plans] == [1.0, 0.3]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"world": {"train": 17}}, "began with another world"),
+        ({"rl": {"max_tokens": 800}}, r"began with another rl\.max_tokens: 900 there, 800 here"),
+        ({"judge": {"batch": 4}}, "began with another judge"),
+    ],
+)
+def test_another_start_is_refused(done: tuple[Path, str], tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    told = yaml.safe_load((RECIPES / "mini_smoke.yaml").read_text())
+    changed = told | {name: told[name] | value for name, value in changes.items()}
+    with pytest.raises(InvalidInput, match=said):
+        run.reproduce(MiniConfig.model_validate(changed), tmp_path / "new", lambda _: None, starts_of=done[0])
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_start_is_taken_from_a_run_that_has_one_by_a_run_that_has_none(
+    done: tuple[Path, str], tmp_path: Path
+) -> None:
+    config = MiniConfig.model_validate(yaml.safe_load((RECIPES / "mini_smoke.yaml").read_text()))
+    with pytest.raises(InvalidInput, match="holds no reproduction"):
+        run.reproduce(config, tmp_path / "new", lambda _: None, starts_of=tmp_path)
+    half = tmp_path / "half"
+    half.mkdir()
+    shutil.copy(done[0] / "mini.json", half)
+    with pytest.raises(InvalidInput, match="has not trained its agent and its judge yet"):
+        run.reproduce(config, tmp_path / "new", lambda _: None, starts_of=half)
+    (half / "base").mkdir()
+    with pytest.raises(InvalidInput, match="base is there already; name an empty folder"):
+        run.reproduce(config, half, lambda _: None, starts_of=done[0])
 
 
 def test_a_trained_agent_works_alone_in_the_sdk(done: tuple[Path, str]) -> None:

@@ -17,6 +17,7 @@ Examples:
   reagent reproduce mini training/recipes/mini_smoke.yaml --out runs/mini-smoke
   reagent reproduce mini training/recipes/mini_compact.yaml --out runs/mini
   reagent reproduce mini training/recipes/mini_smollm2.yaml --out runs/mini-135m --set seeds=[0,1,2,3,4]
+  reagent reproduce mini training/recipes/mini_compact.yaml --out runs/mini-1 --starts-of runs/mini --set judge.weight=1
 """
 
 
@@ -33,6 +34,13 @@ def mini(
     jobs: Annotated[
         int, typer.Option(min=1, metavar="N", help="Parts that are trained or measured at a time; one for each core.")
     ] = 1,
+    starts_of: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Take tasks, base, agent after SFT and judge from another run, to vary what only the arms depend on.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train and measure every arm of the paper on generated tool tasks, from one base: agent SFT, then GRPO, Reagent-R
@@ -49,7 +57,7 @@ def mini(
 
     settings = load_config(config, MiniConfig, changes_of(changes))
     quiet_libraries()
-    results = reproduce(settings, out.expanduser(), to_stderr, jobs=jobs)
+    results = reproduce(settings, out.expanduser(), to_stderr, jobs=jobs, starts_of=starts_of)
     found = report(settings, out.expanduser(), results)
     if as_json:
         write_json([one.model_dump(mode="json") for one in found.lines])

@@ -10,6 +10,8 @@ from typing import Any
 from reagent_sdk.models.manifest import FILE_NAME
 from reagent_training.train.report import REPORT
 
+SETTINGS = "mini.json"
+
 
 @dataclass(frozen=True)
 class Places:

@@ -14,7 +14,8 @@ from reagent_training.mini import settings
 from reagent_training.mini.config import MiniConfig
 from reagent_training.mini.evaluate import read_results
 from reagent_training.mini.parts import Part, do_all
-from reagent_training.mini.places import Places, log_of
+from reagent_training.mini.places import SETTINGS, Places, log_of
+from reagent_training.mini.starts import take_starts
 from reagent_training.train.running import whole_checkpoints
 
 BASE, SFT = "base", "sft"
@@ -22,7 +23,9 @@ STEPS, TOKENS = "equal steps", "equal tokens"
 Tell = Callable[[str], None]
 
 
-def reproduce(config: MiniConfig, out: Path, tell: Tell, *, jobs: int = 1) -> list[ArmResult]:
+def reproduce(
+    config: MiniConfig, out: Path, tell: Tell, *, jobs: int = 1, starts_of: Path | None = None
+) -> list[ArmResult]:
     """Everything in order: world, base, agent SFT, judge, arms, and all of it measured on the held-out tasks.
 
     Args:
@@ -30,16 +33,22 @@ def reproduce(config: MiniConfig, out: Path, tell: Tell, *, jobs: int = 1) -> li
         out: the folder of the run; the same one goes on.
         tell: hears what is being done.
         jobs: parts that are trained or measured at a time, each in a process of its own.
+        starts_of: another run, whose tasks, base, agent after SFT and judge this one takes.
 
     Returns:
         The measured rows; arms are named `base`, `sft`, `sft+C`, and `ARM, equal steps` or `ARM, equal tokens`.
 
     Raises:
-        InvalidInput: `out` holds a run of other settings, or settings do not go together.
+        InvalidInput: `out` holds a run of other settings, settings do not go together, or those of `starts_of` differ
+            in more than what only the arms depend on.
         WeightsUnavailable: the base is missing.
     """
     places = Places(out)
-    _same_run(config, out)
+    mine: dict[str, Any] = config.model_dump(mode="json", exclude={"seeds", "arms"})
+    _same_run(mine, out)
+    if starts_of is not None:
+        take_starts(mine, places, starts_of)
+    _keep(mine, out)
     from reagent_training.mini.world import make_world
 
     tell("tasks, with work on them by the real tools")
@@ -107,13 +116,13 @@ def generated(folder: Path) -> dict[int, float]:
     return found
 
 
-def _same_run(config: MiniConfig, out: Path) -> None:
+def _same_run(mine: dict[str, Any], out: Path) -> None:
     """Refuses to mix two runs in a folder."""
-    file = out / "mini.json"
-    mine: dict[str, Any] = config.model_dump(mode="json", exclude={"seeds", "arms"})
-    if file.is_file():
-        if json.loads(file.read_text(encoding="utf-8")) != mine:
-            raise InvalidInput(f"{out} holds a reproduction with other settings; name another folder, or delete it")
-        return
+    file = out / SETTINGS
+    if file.is_file() and json.loads(file.read_text(encoding="utf-8")) != mine:
+        raise InvalidInput(f"{out} holds a reproduction with other settings; name another folder, or delete it")
+
+
+def _keep(mine: dict[str, Any], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(mine, indent=1) + "\n", encoding="utf-8")
+    (out / SETTINGS).write_text(json.dumps(mine, indent=1) + "\n", encoding="utf-8")

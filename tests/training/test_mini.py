@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from reagent_training.mini.compact import make_tokenizer, pretrain
 from reagent_training.mini.config import CompactModel, MiniConfig
 from reagent_training.mini.drills import drills_of
 from reagent_training.mini.evaluate import ALWAYS
+from reagent_training.mini.forms import by_form
 from reagent_training.mini.places import Places
 from reagent_training.mini.report import report
 from reagent_training.mini.table import as_markdown, lines
@@ -74,7 +76,10 @@ def test_the_paper_in_miniature_from_end_to_end(done: tuple[Path, str]) -> None:
     assert [(row["arm"], row["update"]) for row in updates] == [
         *(("agent-grpo", 1), ("agent-grpo", 2), ("reagent-r", 1), ("reagent-r", 2), ("reagent-u", 1))
     ]
-    assert f"| reagent-u | 1 to 3 | 1 | {updates[-1]['first/right']:.3f} |" in said
+    assert f"| reagent-u | 1 to 3 | 1 | {updates[-1]['first/right']:.3f} | {updates[-1]['alike']:.3f} |" in said
+    forms = Counter(json.loads(line)["template"] for line in (out / "world" / "test" / "tasks.jsonl").open())
+    for form, tasks in forms.items():
+        assert f"\n| {form} | {tasks} | 0." in said
 
 
 def test_methods_are_compared_at_equal_steps_alone_as_well(done: tuple[Path, str], tmp_path: Path) -> None:
@@ -303,6 +308,19 @@ def test_the_table_pairs_arms_with_the_agent_after_sft() -> None:
     assert (found["reagent-u"].fixed, found["reagent-u"].broken) == (2, 0)
     assert found["sft"].difference is None
     assert "| reagent-u | 2 | 0.600" in as_markdown(list(found.values()))
+
+
+def test_success_is_told_by_form_of_the_question() -> None:
+    told = {"benchmark": "mini", "answer": "1", "first": Outcome.RIGHT}
+    tries = [("a", "0/t1", 1), ("a", "0/t1", 0), ("a", "0/t2", 1), ("b", "0/t1", 1), ("b", "0/t3", 0)]
+    rows = [
+        ArmResult(arm=arm, sample=task, outcome=Outcome.RIGHT if right else Outcome.WRONG, seed=place, **told)
+        for place, (arm, task, right) in enumerate(tries)
+    ]
+    assert by_form(rows, {"t1": "tank", "t2": "tank", "t3": "boxes"}).splitlines()[2:] == [
+        "| boxes | 1 | - | 0.000 |",
+        "| tank | 2 | 0.667 | 1.000 |",
+    ]
 
 
 class _Counter:

@@ -14,6 +14,7 @@ from reagent_benchmarks.stats.summary import summarise
 
 from reagent_training.mini.config import MiniConfig
 from reagent_training.mini.evaluate import ALWAYS
+from reagent_training.mini.forms import by_form, forms_of
 from reagent_training.mini.heldout import heldout_of
 from reagent_training.mini.places import Places, log_of
 from reagent_training.mini.run import SFT, generated, stops_of
@@ -38,6 +39,7 @@ def report(config: MiniConfig, out: Path, results: Sequence[ArmResult]) -> Repor
     found = lines(results, _sampled(config, places))
     updates = updates_of(config, places)
     told = [*_method_lines(config, results), _judge_line(results), _tools_line(results)]
+    told += ["", "pass@1 by the form of the question:", "", by_form(results, forms_of(places.test))]
     told += ["", "The course of training, on training tasks:", "", course(updates)]
     text = "\n".join([as_markdown(found), *told, ""])
     for name, rows in ((HELDOUT, heldout_of(results)), (UPDATES, updates)):

@@ -258,8 +258,23 @@ def test_drills_end_when_they_are_learnt(tmp_path: Path) -> None:
     for name, drilled, updates in (("early", 100.0, 20), ("late", 0.0, 30)):
         settings = CompactModel(**told, batch=1, drills=30 * 32, drilled=drilled)
         pretrain([[5, 6, 7]], settings, tokenizer, tmp_path / name, seed=0)
-        (last,) = (tmp_path / name / "drills").glob("checkpoint-*/trainer_state.json")
+        (last,) = (tmp_path / name / "drills").glob("checkpoints/checkpoint-*/trainer_state.json")
         assert json.loads(last.read_text())["global_step"] == updates
+
+
+def test_a_base_goes_on_from_its_last_whole_checkpoint(tmp_path: Path) -> None:
+    told: dict[str, Any] = {"hidden": 16, "layers": 1, "heads": 2, "vocabulary": 300, "positions": 128, "epochs": 1}
+    tokenizer = make_tokenizer(["to be or not to be"], ["told"], told["vocabulary"])
+    documents = [[place % 9 + 5, 6, 7] for place in range(230)]
+    for name in ("whole", "cut"):
+        if name == "cut":
+            shutil.copytree(tmp_path / "whole" / "checkpoints", tmp_path / name / "checkpoints")
+            (torn,) = (tmp_path / name / "checkpoints").glob("checkpoint-230")
+            shutil.copytree(torn, torn.with_name("checkpoint-200"))
+            (torn / "trainer_state.json").unlink()
+        pretrain(documents, CompactModel(**told, batch=1), tokenizer, tmp_path / name, seed=0)
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "cut")]
+    assert weights[0] == weights[1]
 
 
 def test_arms_hold_the_same_tasks_and_revisions_double_the_rollouts(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from reagent_sdk.messages import Message
 from reagent_sdk.prompts import judge_prompt, revision_request
 from reagent_training.mini.config import CompactModel
 from reagent_training.mini.drills import AT_ONCE, drills_of
+from reagent_training.train.running import CHECKPOINTS, last_checkpoint
 
 END, START, PAD = "<|im_end|>", "<|im_start|>", "<|endoftext|>"
 TEMPLATE = (
@@ -116,7 +117,7 @@ def pretrain(
     kept = [list(ids) for ids in documents if len(ids) <= settings.positions]
     rows: dict[str, list[Any]] = {"input_ids": kept, "labels": kept, "length": [len(ids) for ids in kept]}
     model = new_model(settings, tokenizer, seed)
-    _train(model, rows, tokenizer, out / "checkpoints", _reading(settings), seed=seed)
+    _train(model, rows, tokenizer, out, _reading(settings), seed=seed)
     if settings.drills:
         drills = drills_of(kept, tokenizer, settings.drills, seed)
         _train(model, drills, tokenizer, out / "drills", _drilling(settings), seed=seed, until=settings.drilled)
@@ -149,7 +150,7 @@ def _train(
     model: Any,
     rows: dict[str, list[Any]],
     tokenizer: Any,
-    checkpoints: Path,
+    out: Path,
     how: Mapping[str, Any],
     *,
     seed: int,
@@ -158,7 +159,6 @@ def _train(
     """Trains on rows, or goes on where it was interrupted; ends early where the logged loss is below `until` nats."""
     from datasets import Dataset
     from transformers import DataCollatorForSeq2Seq, Trainer, TrainerCallback, TrainingArguments
-    from transformers.trainer_utils import get_last_checkpoint
 
     class Learnt(TrainerCallback):  # type: ignore[misc]
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
@@ -166,7 +166,7 @@ def _train(
                 control.should_training_stop = control.should_save = True
 
     arguments = TrainingArguments(
-        output_dir=str(checkpoints),
+        output_dir=str(out / CHECKPOINTS),
         **how,
         warmup_steps=0.02,
         weight_decay=0.01,
@@ -185,4 +185,4 @@ def _train(
         data_collator=DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=-100),
         callbacks=[Learnt()],
     )
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None)
+    trainer.train(resume_from_checkpoint=last_checkpoint(out))

@@ -96,6 +96,11 @@ def resume_from(out: Path, config: RunConfig) -> str | None:
     elif rank() == 0:
         with replacing(plan) as file:  # other processes look at it at the same time
             file.write(json.dumps(mine, indent=2).encode() + b"\n")
+    return last_checkpoint(out)
+
+
+def last_checkpoint(out: Path) -> str | None:
+    """The last whole checkpoint of a run; None without any."""
     whole = whole_checkpoints(out)
     return str(whole[max(whole)]) if whole else None
 

@@ -94,6 +94,20 @@ def test_advantages_are_those_of_the_pool(rewards: list[float | None]) -> None:
     assert is_degenerate(rewards) == (len(known) < 2 or bool(np.ptp(known) < 1e-8))
 
 
+@given(
+    rule=st.floats(0, 1),
+    said=st.lists(st.floats(0, 1), min_size=2, max_size=8).filter(lambda said: np.std(said, ddof=1) > 0.1),
+    weights=st.tuples(st.floats(0.3, 2), st.floats(0.3, 2)),
+)
+def test_the_weight_of_the_judge_has_no_say_where_the_rule_gives_all_the_same(
+    rule: float, said: list[float], weights: tuple[float, float]
+) -> None:
+    """Eq. 7 divides it out again: the judge alone moves such a group, and by as much as any other group is moved."""
+    moved = [pooled_advantages([total_reward(rule, score, weight) for score in said]) for weight in weights]
+    np.testing.assert_allclose(moved[0], moved[1], atol=0.02)
+    assert np.std(moved[0], ddof=1) == pytest.approx(1.0, abs=0.01)
+
+
 def row(stage: int, tokens: Tokens | None, reward: float | None) -> Row:
     if tokens is None:
         return Row(QUESTION, stage, None)

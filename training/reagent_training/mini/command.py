@@ -57,8 +57,9 @@ def mini(
 
     settings = load_config(config, MiniConfig, changes_of(changes))
     quiet_libraries()
-    results = reproduce(settings, out.expanduser(), to_stderr, jobs=jobs, starts_of=starts_of)
-    found = report(settings, out.expanduser(), results)
+    out, starts_of = out.expanduser(), starts_of and starts_of.expanduser()
+    results = reproduce(settings, out, to_stderr, jobs=jobs, starts_of=starts_of)
+    found = report(settings, out, results)
     if as_json:
         write_json([one.model_dump(mode="json") for one in found.lines])
     else:

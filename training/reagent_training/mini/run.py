@@ -125,4 +125,5 @@ def _same_run(mine: dict[str, Any], out: Path) -> None:
 
 def _keep(mine: dict[str, Any], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    (out / SETTINGS).write_text(json.dumps(mine, indent=1) + "\n", encoding="utf-8")
+    if not (out / SETTINGS).is_file():
+        (out / SETTINGS).write_text(json.dumps(mine, indent=1) + "\n", encoding="utf-8")

@@ -77,7 +77,9 @@ def test_the_paper_in_miniature_from_end_to_end(done: tuple[Path, str]) -> None:
         *(("agent-grpo", 1), ("agent-grpo", 2), ("reagent-r", 1), ("reagent-r", 2), ("reagent-u", 1))
     ]
     assert f"| reagent-u | 1 to 3 | 1 | {updates[-1]['first/right']:.3f} | {updates[-1]['alike']:.3f} |" in said
-    forms = Counter(json.loads(line)["template"] for line in (out / "world" / "test" / "tasks.jsonl").open())
+    forms = Counter(
+        json.loads(line)["template"] for line in (out / "world" / "test" / "tasks.jsonl").read_text().splitlines()
+    )
     for form, tasks in forms.items():
         assert f"\n| {form} | {tasks} | 0." in said
 

@@ -92,6 +92,12 @@ def test_bad_settings_are_named(tmp_path: Path, tiny_base: Path, sums: Path) -> 
     assert not (tmp_path / "out").exists()
 
 
+def test_a_report_as_json_is_all_that_stdout_gets(tmp_path: Path, tiny_base: Path, sums: Path) -> None:
+    said = run("rrm-sft", recipe(tmp_path, tiny_base, sums), "--out", tmp_path / "out", "--json")
+    assert json.loads(said.stdout)["recipe"] == "rrm-sft"
+    assert "'loss': " in said.stderr  # where there is no terminal for a bar
+
+
 def test_a_dry_run_tells_what_it_takes_and_writes_nothing(tmp_path: Path, tiny_base: Path, sums: Path) -> None:
     good = recipe(tmp_path, tiny_base, sums)
     plan = json.loads(run("rrm-sft", good, "--out", tmp_path / "out", "--dry-run", "--json").stdout)

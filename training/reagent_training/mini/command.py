@@ -8,7 +8,13 @@ from typing import Annotated
 import typer
 
 from reagent_sdk.cli.options import JsonOption
-from reagent_training.train.commands.shared import SetOption, changes_of, needs_training, quiet_libraries
+from reagent_training.train.commands.shared import (
+    SetOption,
+    changes_of,
+    needs_training,
+    quiet_libraries,
+    told_on_stderr,
+)
 
 app = typer.Typer(help="Reproduce the paper's experiment at a size that a laptop can run.")
 
@@ -58,7 +64,8 @@ def mini(
     settings = load_config(config, MiniConfig, changes_of(changes))
     quiet_libraries()
     out, starts_of = out.expanduser(), starts_of and starts_of.expanduser()
-    results = reproduce(settings, out, to_stderr, jobs=jobs, starts_of=starts_of)
+    with told_on_stderr():
+        results = reproduce(settings, out, to_stderr, jobs=jobs, starts_of=starts_of)
     found = report(settings, out, results)
     if as_json:
         write_json([one.model_dump(mode="json") for one in found.lines])

@@ -65,7 +65,7 @@ def do_all(parts: Sequence[Part], config: MiniConfig, out: Path, jobs: int) -> N
     with ProcessPoolExecutor(
         jobs, get_context("spawn"), initializer=begin_worker, initargs=(jobs,), max_tasks_per_child=1
     ) as pool:
-        for future in [pool.submit(do, part, config, out) for part in parts]:
+        for future in [pool.submit(_do_apart, part, config, out) for part in parts]:
             future.result()
 
 
@@ -91,6 +91,13 @@ def end_with_parent() -> None:
         os._exit(1)
 
     Thread(target=wait, daemon=True).start()
+
+
+def _do_apart(part: Part, config: MiniConfig, out: Path) -> None:
+    from reagent_training.train.commands.shared import told_on_stderr
+
+    with told_on_stderr():
+        do(part, config, out)
 
 
 def do(part: Part, config: MiniConfig, out: Path) -> None:

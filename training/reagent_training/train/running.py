@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ def trainer_settings(config: RunConfig, out: Path) -> dict[str, Any]:
         "save_strategy": "steps",
         "save_steps": config.save_every,
         "save_total_limit": config.keep_checkpoints,
+        "disable_tqdm": not sys.stderr.isatty(),  # a bar for people, lines for files; left alone, it goes by verbosity
         "report_to": list(config.trackers) or "none",
         "use_cpu": config.device == "cpu",
         "bf16": config.dtype == "bfloat16" and config.device != "cpu",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -40,6 +42,13 @@ def quiet_libraries() -> None:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+
+
+@contextmanager
+def told_on_stderr() -> Iterator[None]:
+    """Sends what trainers print as they go to stderr: stdout is for what came of it."""
+    with redirect_stdout(sys.stderr):
+        yield
 
 
 def changes_of(given: list[str] | None) -> dict[str, Any]:
@@ -81,7 +90,9 @@ def run_supervised(recipe: Any, settings: Any, out: Path, *, dry_run: bool, as_j
         ready = recipe.prepare(settings)
         tell_plan(plan_for(settings, ready.train, ready.left_out, ready.model), as_json=as_json)
         return
-    tell_report(recipe.run(settings, out.expanduser()), out, as_json=as_json)
+    with told_on_stderr():
+        report = recipe.run(settings, out.expanduser())
+    tell_report(report, out, as_json=as_json)
 
 
 def run_on_rewards(
@@ -110,7 +121,9 @@ def run_on_rewards(
         if dry_run:
             tell_plan(plan(settings, recipe.prepare(settings)), as_json=as_json)
             return
-        tell_report(recipe.run(settings, out.expanduser()), out, as_json=as_json)
+        with told_on_stderr():
+            report = recipe.run(settings, out.expanduser())
+        tell_report(report, out, as_json=as_json)
 
 
 def tell_plan(plan: Any, *, as_json: bool) -> None:

@@ -145,7 +145,7 @@ def _trainer(options: dict[str, Any], prompts: list[str], model: Any, tokenizer:
         return (AgentTrainer if ours else GRPOTrainer)(
             model=model,
             reward_funcs=[ours.rewards if ours else constant],
-            args=GRPOConfig(**options, disable_tqdm=True, log_on_each_node=False),
+            args=GRPOConfig(**{**options, "disable_tqdm": True, "log_on_each_node": False}),
             train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,
             rollout_func=ours,

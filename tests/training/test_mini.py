@@ -96,6 +96,16 @@ def test_methods_are_compared_at_equal_steps_alone_as_well(done: tuple[Path, str
     assert "equal" not in said
 
 
+def test_arms_are_told_without_reagent_u_as_well(done: tuple[Path, str], tmp_path: Path) -> None:
+    shutil.copytree(done[0], tmp_path / "run")
+    told = yaml.safe_load((RECIPES / "mini_smoke.yaml").read_text()) | {"arms": ["agent-grpo"]}
+    rows = [row for file in sorted((tmp_path / "run" / "results").glob("*.jsonl")) for row in _rows(file)]
+    kept = [row for row in rows if row.arm in ("base", "sft", "agent-grpo, equal steps")]
+    said = report(MiniConfig.model_validate(told), tmp_path / "run", kept).markdown
+    assert "| agent-grpo, equal steps | 1 |" in said
+    assert "reagent-u" not in said
+
+
 def test_reagent_c_starts_from_the_very_attempts_of_the_agent_alone(done: tuple[Path, str]) -> None:
     rows = {(row.arm, row.sample, row.epoch): row for row in _rows(done[0] / "results" / "sft-0.jsonl")}
     for (arm, sample, epoch), row in rows.items():

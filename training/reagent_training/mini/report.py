@@ -86,6 +86,8 @@ def _logged(folder: Path, name: str) -> dict[int, float]:
 def _method_lines(config: MiniConfig, results: Sequence[ArmResult]) -> list[str]:
     """Reagent-U against each other method, at equal tokens too where asked for, on the same tasks and seeds."""
     measured = dict.fromkeys(row.arm for row in results)
+    if _U not in measured:
+        return []
     others = [arm for arm in measured if arm != _U and arm.partition(", ")[0] in config.arms]
     found = []
     for other in others:

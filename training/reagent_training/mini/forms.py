@@ -8,6 +8,7 @@ from statistics import fmean
 
 from reagent_benchmarks.outcomes import ArmResult
 
+from reagent_training.markdown import table
 from reagent_training.synth.generate import read_tasks
 
 
@@ -30,8 +31,9 @@ def by_form(results: Sequence[ArmResult], forms: Mapping[str, str]) -> str:
         form = forms[row.sample.rpartition("/")[2]]
         right.setdefault((form, row.arm), []).append(row.right is True)
         tasks.setdefault(form, set()).add(row.sample)
-    lines = ["| form | tasks | " + " | ".join(arms) + " |", "|---" * (2 + len(arms)) + "|"]
-    for form in sorted(tasks):
-        cells = [f"{fmean(right[form, arm]):.3f}" if (form, arm) in right else "-" for arm in arms]
-        lines.append(f"| {form} | {len(tasks[form])} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+
+    def share(form: str, arm: str) -> str:
+        return f"{fmean(right[form, arm]):.3f}" if (form, arm) in right else "-"
+
+    lines = [[form, len(tasks[form]), *(share(form, arm) for arm in arms)] for form in sorted(tasks)]
+    return table(["form", "tasks", *arms], lines)

@@ -14,6 +14,7 @@ from reagent_benchmarks.stats.summary import ArmSummary, summarise
 
 from reagent_sdk.calibration.card import Estimate
 from reagent_sdk.frozen import Frozen
+from reagent_training.markdown import table
 from reagent_training.mini.run import SFT
 
 
@@ -93,24 +94,24 @@ def _pass_3(rows: Sequence[ArmResult]) -> Estimate | None:
 
 def as_markdown(found: Sequence[Line]) -> str:
     """The table for docs and screens."""
-    head = "| arm | seeds | pass@1 | by seed | pass@3 | against SFT | fixed | broken | trained on | tokens | s |"
-    out = [head, "|---" * 11 + "|"]
-    for one in found:
-        cells: list[Any] = [
-            one.arm,
-            one.seeds,
-            interval(one.pass_1),
-            " ".join(f"{value:.3f}" for value in one.by_seed.values()),
-            interval(one.pass_3) if one.pass_3 else "-",
-            interval(one.difference, sign="+") if one.difference else "-",
-            one.fixed if one.difference else "-",
-            one.broken if one.difference else "-",
-            f"{one.generated / 1e3:,.0f}k" if one.generated else "-",
-            f"{one.tokens:.0f}",
-            f"{one.seconds:.2f}",
-        ]
-        out.append("| " + " | ".join(str(cell) for cell in cells) + " |")
-    return "\n".join(out) + "\n"
+    head = "arm", "seeds", "pass@1", "by seed", "pass@3", "against SFT", "fixed", "broken", "trained on", "tokens", "s"
+    return table(head, map(_cells, found)) + "\n"
+
+
+def _cells(one: Line) -> list[Any]:
+    return [
+        one.arm,
+        one.seeds,
+        interval(one.pass_1),
+        " ".join(f"{value:.3f}" for value in one.by_seed.values()),
+        interval(one.pass_3) if one.pass_3 else "-",
+        interval(one.difference, sign="+") if one.difference else "-",
+        one.fixed if one.difference else "-",
+        one.broken if one.difference else "-",
+        f"{one.generated / 1e3:,.0f}k" if one.generated else "-",
+        f"{one.tokens:.0f}",
+        f"{one.seconds:.2f}",
+    ]
 
 
 def interval(of: Estimate, *, sign: str = "") -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
+from reagent_training.markdown import table
 from reagent_training.mini.config import MiniConfig
 from reagent_training.mini.places import Places, log_of
 
@@ -39,12 +40,11 @@ def updates_of(config: MiniConfig, places: Places) -> list[dict[str, Any]]:
 
 def course(rows: Sequence[dict[str, Any]]) -> str:
     """Means over seeds and three updates at a time, as a Markdown table."""
-    lines = ["| arm | updates | rows | " + " | ".join(SHOWN) + " |", "|---" * (3 + len(SHOWN)) + "|"]
+    lines = []
     keys = dict.fromkeys((row["arm"], (row["update"] - 1) // _BLOCK) for row in rows)
     for arm, block in sorted(keys):
         own = [row for row in rows if row["arm"] == arm and (row["update"] - 1) // _BLOCK == block]
         values = [[row[name] for row in own if name in row] for name in SHOWN]
-        cells = [f"{fmean(of):.3f}" if of else "-" for of in values]
         span = f"{block * _BLOCK + 1} to {(block + 1) * _BLOCK}"
-        lines.append(f"| {arm} | {span} | {len(own)} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append([arm, span, len(own), *(f"{fmean(of):.3f}" if of else "-" for of in values)])
+    return table(["arm", "updates", "rows", *SHOWN], lines)

@@ -9,6 +9,7 @@ from statistics import quantiles
 
 from reagent_sdk.replacing import replacing
 from reagent_training.data.record import LabelledTrajectory
+from reagent_training.markdown import table
 from reagent_training.synth.labels import texts_of
 from reagent_training.synth.record import SynthTask
 
@@ -56,19 +57,18 @@ def _scores(rows: Sequence[LabelledTrajectory]) -> str:
 
 
 def _table(head: tuple[str, str], counts: Counter[str]) -> str:
-    lines = [f"| {head[0]} | {head[1]} |", "|---|---|", *(f"| {name} | {counts[name]} |" for name in sorted(counts))]
-    return "\n".join(lines)
+    return table(head, sorted(counts.items()))
 
 
 def _recipes(rows: Sequence[LabelledTrajectory]) -> str:
-    lines = ["| work | trajectories | right | mean score |", "|---|---|---|---|"]
+    lines = []
     by_name: dict[str, list[LabelledTrajectory]] = {}
     for row in rows:
         by_name.setdefault(str(row.metadata["recipe"]), []).append(row)
     for name, found in sorted(by_name.items()):
         mean = sum(row.score or 0.0 for row in found) / len(found)
-        lines.append(f"| {name} | {len(found)} | {sum(bool(row.correct) for row in found)} | {mean:.2f} |")
-    return "\n".join(lines)
+        lines.append([name, len(found), sum(bool(row.correct) for row in found), f"{mean:.2f}"])
+    return table(["work", "trajectories", "right", "mean score"], lines)
 
 
 def _baselines(rows: Sequence[LabelledTrajectory]) -> str:

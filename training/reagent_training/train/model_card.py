@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from reagent_training.markdown import table
 from reagent_training.train.config import JudgeConfig, RunConfig
 
 _JUDGE_LIMITS = (
@@ -31,7 +32,7 @@ def card(config: RunConfig, facts: Mapping[str, Any], log: list[dict[str, Any]])
     how = config.optimiser
     last: dict[str, Any] = next((entry for entry in reversed(log) if "loss" in entry), {})
     judge = isinstance(config, JudgeConfig)
-    lines = [f"# {config.name}", "", _what(config), "", "## Made of", "", *_sources(facts.get("sources", {})), ""]
+    lines = [f"# {config.name}", "", _what(config), "", "## Made of", "", _sources(facts.get("sources", {})), ""]
     cut = f", records cut to {config.max_chars} characters" if isinstance(config, JudgeConfig) else ""
     lines += [
         f"{_kind(config)}; learning rate {how.learning_rate:g}, {last.get('step', 0)} updates of "
@@ -62,11 +63,11 @@ def _what(config: RunConfig) -> str:
     return f"An agent with tools {made}. It works alone: `with_critique` adds a judge where one is wanted."
 
 
-def _sources(sources: Mapping[str, Any]) -> list[str]:
-    lines = ["| source | rows | labelled by | licence |", "|---|---|---|---|"]
-    for name, of in sources.items():
-        lines.append(f"| {name} | {of['rows']} | {', '.join(of['labelled_by'])} | {of['licence'] or 'none named'} |")
-    return lines
+def _sources(sources: Mapping[str, Any]) -> str:
+    rows = [
+        [name, of["rows"], ", ".join(of["labelled_by"]), of["licence"] or "none named"] for name, of in sources.items()
+    ]
+    return table(["source", "rows", "labelled by", "licence"], rows)
 
 
 def _kind(config: RunConfig) -> str:
@@ -83,7 +84,6 @@ def _evaluation(measured: Mapping[str, Any], *, judge: bool) -> list[str]:
     if not measured:
         how = "`reagent train compare`" if judge else "`reagent bench run`"
         return [f"Nothing was held out from this run; measure it with {how}.", ""]
-    lines = ["| on held-out rows | " + " | ".join(measured) + " |", "|---|" + "---|" * len(measured)]
     names = next(iter(measured.values()))
-    lines += [f"| {name} | " + " | ".join(shown(of.get(name)) for of in measured.values()) + " |" for name in names]
-    return [*lines, ""]
+    rows = [[name, *(shown(of.get(name)) for of in measured.values())] for name in names]
+    return [table(["on held-out rows", *measured], rows), ""]

@@ -15,7 +15,7 @@ from reagent_sdk.messages import Message
 from reagent_sdk.prompts import judge_prompt, revision_request
 from reagent_training.mini.config import CompactModel
 from reagent_training.mini.drills import AT_ONCE, drills_of
-from reagent_training.train.running import CHECKPOINTS, last_checkpoint
+from reagent_training.train.running import CHECKPOINTS, last_checkpoint, without_bar
 
 END, START, PAD = "<|im_end|>", "<|im_start|>", "<|endoftext|>"
 TEMPLATE = (
@@ -176,6 +176,7 @@ def _train(
         seed=seed,
         data_seed=seed,
         report_to="none",
+        disable_tqdm=without_bar(),
         dataloader_pin_memory=False,
     )
     trainer = Trainer(

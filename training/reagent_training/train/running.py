@@ -44,13 +44,18 @@ def trainer_settings(config: RunConfig, out: Path) -> dict[str, Any]:
         "save_strategy": "steps",
         "save_steps": config.save_every,
         "save_total_limit": config.keep_checkpoints,
-        "disable_tqdm": not sys.stderr.isatty(),  # a bar for people, lines for files; left alone, it goes by verbosity
+        "disable_tqdm": without_bar(),
         "report_to": list(config.trackers) or "none",
         "use_cpu": config.device == "cpu",
         "bf16": config.dtype == "bfloat16" and config.device != "cpu",
         "activation_checkpointing": config.activation_checkpointing,
         "dataloader_pin_memory": config.device != "cpu",
     }
+
+
+def without_bar() -> bool:
+    """A bar for people, lines for files. Left alone, transformers goes by its verbosity, which commands lower."""
+    return not sys.stderr.isatty()
 
 
 def world_size() -> int:

@@ -15,6 +15,7 @@ from reagent_training.agent_rl.config import Tasks
 from reagent_training.mini import settings
 from reagent_training.mini.config import MiniConfig
 from reagent_training.mini.places import Places, finished
+from reagent_training.train.commands.shared import quiet_libraries, told_on_stderr
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def do_all(parts: Sequence[Part], config: MiniConfig, out: Path, jobs: int) -> N
     with ProcessPoolExecutor(
         jobs, get_context("spawn"), initializer=begin_worker, initargs=(jobs,), max_tasks_per_child=1
     ) as pool:
-        for future in [pool.submit(_do_apart, part, config, out) for part in parts]:
+        for future in [pool.submit(do, part, config, out) for part in parts]:
             future.result()
 
 
@@ -93,17 +94,9 @@ def end_with_parent() -> None:
     Thread(target=wait, daemon=True).start()
 
 
-def _do_apart(part: Part, config: MiniConfig, out: Path) -> None:
-    from reagent_training.train.commands.shared import told_on_stderr
-
-    with told_on_stderr():
-        do(part, config, out)
-
-
+@told_on_stderr()
 def do(part: Part, config: MiniConfig, out: Path) -> None:
     """Does one part."""
-    from reagent_training.train.commands.shared import quiet_libraries
-
     quiet_libraries()
     places = Places(out)
     if part.kind == "agent":

@@ -10,8 +10,6 @@ from typing import Any
 from reagent_sdk.models.manifest import FILE_NAME
 from reagent_training.train.report import REPORT
 
-SETTINGS = "mini.json"
-
 
 @dataclass(frozen=True)
 class Places:
@@ -24,14 +22,24 @@ class Places:
     out: Path
 
     @property
+    def settings(self) -> Path:
+        """What the run was told, but for its arms and seeds."""
+        return self.out / "mini.json"
+
+    @property
+    def world(self) -> Path:
+        """All tasks."""
+        return self.out / "world"
+
+    @property
     def train(self) -> Path:
         """Tasks to learn from, with labelled work on them."""
-        return self.out / "world" / "train"
+        return self.world / "train"
 
     @property
     def test(self) -> Path:
         """Held-out tasks."""
-        return self.out / "world" / "test"
+        return self.world / "test"
 
     @property
     def base(self) -> Path:
@@ -52,9 +60,14 @@ class Places:
         """An arm's run."""
         return self.out / "arms" / f"{arm}-{seed}"
 
+    @property
+    def measured(self) -> Path:
+        """Measured rows."""
+        return self.out / "results"
+
     def results(self, name: str) -> Path:
         """Measured rows of one set of weights."""
-        return self.out / "results" / f"{name}.jsonl"
+        return self.measured / f"{name}.jsonl"
 
 
 def finished(folder: Path) -> bool:

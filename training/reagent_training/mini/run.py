@@ -14,7 +14,7 @@ from reagent_training.mini import settings
 from reagent_training.mini.config import MiniConfig
 from reagent_training.mini.evaluate import read_results
 from reagent_training.mini.parts import Part, do_all
-from reagent_training.mini.places import SETTINGS, Places, log_of
+from reagent_training.mini.places import Places, log_of
 from reagent_training.mini.starts import take_starts
 from reagent_training.train.running import whole_checkpoints
 
@@ -45,10 +45,10 @@ def reproduce(
     """
     places = Places(out)
     mine: dict[str, Any] = config.model_dump(mode="json", exclude={"seeds", "arms"})
-    _same_run(mine, out)
+    _same_run(mine, places)
     if starts_of is not None:
         take_starts(mine, places, starts_of)
-    _keep(mine, out)
+    _keep(mine, places)
     from reagent_training.mini.world import make_world
 
     tell("tasks, with work on them by the real tools")
@@ -116,14 +116,13 @@ def generated(folder: Path) -> dict[int, float]:
     return found
 
 
-def _same_run(mine: dict[str, Any], out: Path) -> None:
+def _same_run(mine: dict[str, Any], places: Places) -> None:
     """Refuses to mix two runs in a folder."""
-    file = out / SETTINGS
-    if file.is_file() and json.loads(file.read_text(encoding="utf-8")) != mine:
-        raise InvalidInput(f"{out} holds a reproduction with other settings; name another folder, or delete it")
+    if places.settings.is_file() and json.loads(places.settings.read_text(encoding="utf-8")) != mine:
+        raise InvalidInput(f"{places.out} holds a reproduction with other settings; name another folder, or delete it")
 
 
-def _keep(mine: dict[str, Any], out: Path) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    if not (out / SETTINGS).is_file():
-        (out / SETTINGS).write_text(json.dumps(mine, indent=1) + "\n", encoding="utf-8")
+def _keep(mine: dict[str, Any], places: Places) -> None:
+    places.out.mkdir(parents=True, exist_ok=True)
+    if not places.settings.is_file():
+        places.settings.write_text(json.dumps(mine, indent=1) + "\n", encoding="utf-8")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reagent_sdk.errors import InvalidInput
-from reagent_training.mini.places import SETTINGS, Places, finished
+from reagent_training.mini.places import Places, finished
 
 _OF_ARMS = ("name", "equal_tokens", "rl", "judge")
 _MEASURED_WITH = ("max_tokens", "rollout")
@@ -26,24 +26,22 @@ def take_starts(mine: dict[str, Any], places: Places, other: Path) -> None:
         InvalidInput: the other run has not come that far, its settings differ in more than what only the arms depend
             on (`judge.weight`, `equal_tokens`, `rl` without tools and limits), or this run has such a part of its own.
     """
-    file = other / SETTINGS
-    if not file.is_file():
-        raise InvalidInput(f"{other} holds no reproduction: {SETTINGS} is missing")
-    theirs, wanted = _begun_with(json.loads(file.read_text(encoding="utf-8"))), _begun_with(mine)
+    there = Places(other.resolve())
+    if not there.settings.is_file():
+        raise InvalidInput(f"{other} holds no reproduction: {there.settings.name} is missing")
+    theirs, wanted = _begun_with(json.loads(there.settings.read_text(encoding="utf-8"))), _begun_with(mine)
     for name, value in wanted.items():
         if theirs.get(name) != value:
             raise InvalidInput(f"{other} began with another {name}: {theirs.get(name)} there, {value} here")
-    there = Places(other.resolve())
     if not (finished(there.agent) and finished(there.judge)):
         raise InvalidInput(f"{other} has not trained its agent and its judge yet; finish that run first")
-    measured = places.results("-").parent
-    measured.mkdir(parents=True, exist_ok=True)
-    for source in (there.train.parent, there.base, there.agent, there.judge):
+    places.measured.mkdir(parents=True, exist_ok=True)
+    for source in (there.world, there.base, there.agent, there.judge):
         if source.is_dir():
             _link(source, places.out / source.name)
-    for pattern in ("base-*", "sft-*"):
-        for rows in there.results(pattern).parent.glob(f"{pattern}.jsonl"):
-            shutil.copyfile(rows, measured / rows.name)
+    for name in ("base", "sft"):
+        for rows in there.measured.glob(f"{name}-*.jsonl"):
+            shutil.copyfile(rows, places.measured / rows.name)
 
 
 def _begun_with(told: dict[str, Any]) -> dict[str, Any]:

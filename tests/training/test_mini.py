@@ -40,6 +40,11 @@ pytestmark = [
 ]
 
 
+def recipe(name: str = "mini_smoke", **changes: Any) -> MiniConfig:
+    """One of the recipes that come with the package, with other values for some of its settings."""
+    return MiniConfig.model_validate(yaml.safe_load((RECIPES / f"{name}.yaml").read_text()) | changes)
+
+
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A whole run of the smoke recipe, as a user starts it, and what it printed."""
@@ -86,11 +91,10 @@ def test_the_paper_in_miniature_from_end_to_end(done: tuple[Path, str]) -> None:
 
 def test_methods_are_compared_at_equal_steps_alone_as_well(done: tuple[Path, str], tmp_path: Path) -> None:
     shutil.copytree(done[0], tmp_path / "run")
-    told = yaml.safe_load((RECIPES / "mini_smoke.yaml").read_text()) | {"equal_tokens": False}
     rows = [row for file in (tmp_path / "run" / "results").glob("*.jsonl") for row in _rows(file)]
     plain = [row.model_copy(update={"arm": row.arm.removesuffix(", equal steps")}) for row in rows]
     kept = [row for row in plain if not row.arm.endswith("equal tokens")]
-    said = report(MiniConfig.model_validate(told), tmp_path / "run", kept).markdown
+    said = report(recipe(equal_tokens=False), tmp_path / "run", kept).markdown
     for other in ("reagent-r", "agent-grpo"):
         assert f"\nreagent-u against {other}: " in said
     assert "equal" not in said
@@ -98,10 +102,9 @@ def test_methods_are_compared_at_equal_steps_alone_as_well(done: tuple[Path, str
 
 def test_arms_are_told_without_reagent_u_as_well(done: tuple[Path, str], tmp_path: Path) -> None:
     shutil.copytree(done[0], tmp_path / "run")
-    told = yaml.safe_load((RECIPES / "mini_smoke.yaml").read_text()) | {"arms": ["agent-grpo"]}
     rows = [row for file in sorted((tmp_path / "run" / "results").glob("*.jsonl")) for row in _rows(file)]
     kept = [row for row in rows if row.arm in ("base", "sft", "agent-grpo, equal steps")]
-    said = report(MiniConfig.model_validate(told), tmp_path / "run", kept).markdown
+    said = report(recipe(arms=["agent-grpo"]), tmp_path / "run", kept).markdown
     assert "| agent-grpo, equal steps | 1 |" in said
     assert "reagent-u" not in said
 
@@ -117,7 +120,7 @@ def test_reagent_c_starts_from_the_very_attempts_of_the_agent_alone(done: tuple[
 
 def test_a_finished_run_does_nothing_twice(done: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
     out, _ = done
-    config = MiniConfig.model_validate(yaml.safe_load((RECIPES / "mini_smoke.yaml").read_text()))
+    config = recipe()
     monkeypatch.setattr(foundation, "make_base", lambda *_: pytest.fail("the base was made again"))
     before = {file: file.stat().st_mtime_ns for file in out.rglob("*.safetensors")}
     again = run.reproduce(config, out, lambda _: None)
@@ -130,7 +133,7 @@ def test_a_finished_run_does_nothing_twice(done: tuple[Path, str], monkeypatch: 
 def test_parts_that_are_done_side_by_side_are_the_same(done: tuple[Path, str], tmp_path: Path) -> None:
     out = tmp_path / "run"
     shutil.copytree(done[0], out)
-    config = MiniConfig.model_validate(yaml.safe_load((RECIPES / "mini_smoke.yaml").read_text()))
+    config = recipe()
     measured = [out / "results" / f"{name}-0.jsonl" for name in ("base", "reagent-u")]
     before = [[(row.sample, row.epoch, row.answer) for row in _rows(file)] for file in measured]
     for file in measured:
@@ -178,9 +181,8 @@ def test_a_part_ends_with_a_run_that_is_killed(tmp_path: Path) -> None:
 
 
 def test_other_settings_are_refused(done: tuple[Path, str]) -> None:
-    told = yaml.safe_load((RECIPES / "mini_smoke.yaml").read_text()) | {"evaluation": {"samples": 1}}
     with pytest.raises(InvalidInput, match="holds a reproduction with other settings"):
-        run.reproduce(MiniConfig.model_validate(told), done[0], lambda _: None)
+        run.reproduce(recipe(evaluation={"samples": 1}), done[0], lambda _: None)
 
 
 def test_arms_start_where_those_of_another_run_did(done: tuple[Path, str], tmp_path: Path) -> None:
@@ -206,17 +208,17 @@ def test_arms_start_where_those_of_another_run_did(done: tuple[Path, str], tmp_p
     ],
 )
 def test_another_start_is_refused(done: tuple[Path, str], tmp_path: Path, changes: dict[str, Any], said: str) -> None:
-    told = yaml.safe_load((RECIPES / "mini_smoke.yaml").read_text())
-    changed = told | {name: told[name] | value for name, value in changes.items()}
+    smoke = recipe().model_dump(mode="json")
+    config = recipe(**{name: smoke[name] | value for name, value in changes.items()})
     with pytest.raises(InvalidInput, match=said):
-        run.reproduce(MiniConfig.model_validate(changed), tmp_path / "new", lambda _: None, starts_of=done[0])
+        run.reproduce(config, tmp_path / "new", lambda _: None, starts_of=done[0])
     assert not (tmp_path / "new").exists()
 
 
 def test_a_start_is_taken_from_a_run_that_has_one_by_a_run_that_has_none(
     done: tuple[Path, str], tmp_path: Path
 ) -> None:
-    config = MiniConfig.model_validate(yaml.safe_load((RECIPES / "mini_smoke.yaml").read_text()))
+    config = recipe()
     with pytest.raises(InvalidInput, match="holds no reproduction"):
         run.reproduce(config, tmp_path / "new", lambda _: None, starts_of=tmp_path)
     half = tmp_path / "half"
@@ -290,7 +292,7 @@ def test_a_base_goes_on_from_its_last_whole_checkpoint(tmp_path: Path) -> None:
 
 
 def test_arms_hold_the_same_tasks_and_revisions_double_the_rollouts(tmp_path: Path) -> None:
-    config = MiniConfig.model_validate(yaml.safe_load((RECIPES / "mini_compact.yaml").read_text()))
+    config = recipe("mini_compact")
     places = Places(tmp_path)
     plain, reviewed = (settings.rl(config, places, arm, 1) for arm in ("agent-grpo", "reagent-u"))
     how = (plain.optimiser, reviewed.optimiser)
@@ -301,7 +303,7 @@ def test_arms_hold_the_same_tasks_and_revisions_double_the_rollouts(tmp_path: Pa
 
 @pytest.mark.parametrize("name", ["mini_smoke", "mini_compact", "mini_smollm2"])
 def test_recipes_are_complete(name: str, tmp_path: Path) -> None:
-    config = MiniConfig.model_validate(yaml.safe_load((RECIPES / f"{name}.yaml").read_text()))
+    config = recipe(name)
     places = Places(tmp_path)
     settings.agent_sft(config, places)
     settings.rrm_sft(config, places)
@@ -314,9 +316,8 @@ def test_recipes_are_complete(name: str, tmp_path: Path) -> None:
     [({"arms": ["ppo"]}, "there is no arm 'ppo'"), ({"seeds": [1, 1]}, "a seed is named twice")],
 )
 def test_bad_settings_are_one_line(changes: dict[str, Any], said: str) -> None:
-    told = yaml.safe_load((RECIPES / "mini_smoke.yaml").read_text()) | changes
     with pytest.raises(ValueError, match=said):
-        MiniConfig.model_validate(told)
+        recipe(**changes)
 
 
 def test_the_table_pairs_arms_with_the_agent_after_sft() -> None:

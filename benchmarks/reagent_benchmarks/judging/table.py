@@ -59,11 +59,11 @@ def _figures(lines: Mapping[str, Line]) -> Table:
     for key, label in NAMES.items():
         cells = [line.figures.get(key) for line in lines.values()]
         if any(cell is not None for cell in cells):
-            table.add_row(label, *map(_cell, cells))
+            table.add_row(label, *map(cell, cells))
     return table
 
 
-def _cell(figure: Estimate | None) -> str:
+def cell(figure: Estimate | None) -> str:
     """A figure, and its interval below it."""
     if figure is None or figure.value is None:
         return "-"

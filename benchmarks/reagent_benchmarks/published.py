@@ -1,0 +1,206 @@
+"""What size of judge would do: the published verdicts of AgentProcessBench's judges, by size and by whether they think.
+
+`python -m reagent_benchmarks.published --data ../shared/data` measures 20 judges, from 3B parameters to a
+size that nobody tells, on the same 750 trajectories (BFCL, GAIA, tau2; their texts are not in these files). No model is
+run. The constants stand in the same table: a judge that is not above them is not worth asking, whatever its size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from reagent_benchmarks.judging.figures import NAMES, estimate, mean
+from reagent_benchmarks.judging.resume import write_json
+from reagent_benchmarks.judging.rows import Row, files_of, read_rows
+from reagent_benchmarks.judging.steps import first_wrong
+from reagent_benchmarks.judging.table import cell
+from reagent_benchmarks.published_plot import draw
+from reagent_sdk.calibration import metrics
+from reagent_sdk.calibration.card import Estimate
+from reagent_sdk.errors import InvalidInput
+
+PATTERN = "*_gold_and_judges.jsonl"
+LABELS = (1, 0, -1)
+CONSTANTS = {"always right": 1, "always wrong": -1}
+FIGURES = ("auroc", "kappa", "final_accuracy", "step_accuracy", "first_error")
+_SIZE = re.compile(r"(?<![A-Za-z0-9.])(\d+(?:\.\d+)?)B")
+
+
+class Labels(NamedTuple):
+    """What somebody says of a trajectory: 1 good, 0 neutral, -1 bad, of each of its steps and of its outcome.
+
+    None is a step that a judge left without a label, which counts as a wrong one.
+    """
+
+    steps: tuple[int | None, ...]
+    final: int
+
+
+class Judged(NamedTuple):
+    """A trajectory with its human labels, and what each judge said of it."""
+
+    group: str
+    gold: Labels
+    said: Mapping[str, Labels]
+
+
+class Measured(NamedTuple):
+    """The figures of a judge or constant.
+
+    Attributes:
+        judge: its name.
+        size: billions of parameters in all, as its name says; None where the name does not say.
+        thinks: whether it reasons before it answers, as its name says.
+        failed: trajectories of which it labelled no step.
+        figures: `final_accuracy` and `step_accuracy` of three labels each; `first_error` is whether the first bad step
+            was found; `auroc` and `kappa` are of "right" against all else, so that this AUROC is the mean of the shares
+            of right and of other work that it calls so.
+    """
+
+    judge: str
+    size: float | None
+    thinks: bool
+    failed: int
+    figures: dict[str, Estimate]
+
+
+def read_judged(folder: Path) -> list[Judged]:
+    """The trajectories of all parts.
+
+    Raises:
+        InvalidInput: no files, a malformed row, or rows of different judges.
+    """
+    files = files_of(folder, PATTERN, "agentprocessbench")
+    rows = [(row, _judged(row)) for file in files for row in read_rows(file)]
+    if not rows:
+        raise InvalidInput(f"{folder} holds no verdicts")
+    judges = rows[0][1].said.keys()
+    for row, one in rows:
+        if one.said.keys() != judges:
+            raise row.wrong(f"verdicts of {len(one.said)} judges, other ones than the {len(judges)} of the first row")
+    return [one for _, one in rows]
+
+
+def measured(rows: Sequence[Judged], *, seed: int) -> list[Measured]:
+    """The constants, then all judges, the smallest first and those of unknown size last.
+
+    Args:
+        rows: [n] of :func:`read_judged`.
+        seed: of the bootstrap over questions, 95%.
+    """
+    constants = {
+        name: [Labels((label,) * len(row.gold.steps), label) for row in rows] for name, label in CONSTANTS.items()
+    }
+    judges = {name: [row.said[name] for row in rows] for name in rows[0].said}
+    found = [_measured(name, rows, said, seed) for name, said in judges.items()]
+    found.sort(key=lambda one: (one.size is None, one.size or 0.0, one.thinks, one.judge))
+    return [_measured(name, rows, said, seed) for name, said in constants.items()] + found
+
+
+def size_of(judge: str) -> float | None:
+    """Billions of parameters, as a name says: 30 of "Qwen3-30B-A3B"."""
+    found = _SIZE.search(judge)
+    return float(found[1]) if found else None
+
+
+def _judged(row: Row) -> Judged:
+    gold = _labels(row, row.get("gold_steps", list), row.data.get("gold_final"), LABELS)
+    said = {}
+    for name, verdict in row.get("judges", dict).items():
+        if not isinstance(verdict, dict):
+            raise row.wrong(f"the verdict of {name} must be an object")
+        said[str(name)] = _labels(row, verdict.get("s"), verdict.get("f"), (*LABELS, None))
+    if any(len(one.steps) != len(gold.steps) for one in said.values()):
+        raise row.wrong(f"each judge must label {len(gold.steps)} steps")
+    return Judged(row.get("record_id", str).rpartition(":")[0], gold, said)
+
+
+def _labels(row: Row, steps: object, final: object, allowed: Sequence[int | None]) -> Labels:
+    if not isinstance(steps, list) or final not in LABELS or any(label not in allowed for label in steps):
+        raise row.wrong(f"labels of steps and of the outcome must be 1, 0 or -1, not {steps!r:.80} and {final!r:.20}")
+    return Labels(tuple(steps), int(final))
+
+
+def _measured(judge: str, rows: Sequence[Judged], said: Sequence[Labels], seed: int) -> Measured:
+    failed = sum(all(label is None for label in one.steps) for one in said)
+    return Measured(judge, size_of(judge), "thinking" in judge.lower(), failed, _figures(rows, said, seed))
+
+
+def _figures(rows: Sequence[Judged], said: Sequence[Labels], seed: int) -> dict[str, Estimate]:
+    groups = [row.group for row in rows]
+    right = np.array([row.gold.final == 1 for row in rows])
+    called = np.array([float(one.final == 1) for one in said])
+    of_steps = [group for group, row in zip(groups, rows, strict=True) for _ in row.gold.steps]
+    pairs = list(zip(rows, said, strict=True))
+    return {
+        "auroc": estimate(metrics.auroc, right, called, groups=groups, seed=seed),
+        "kappa": estimate(metrics.kappa, right, called, groups=groups, seed=seed),
+        "final_accuracy": _share([row.gold.final == one.final for row, one in pairs], groups, seed),
+        "step_accuracy": _share(
+            [gold == label for row, one in pairs for gold, label in zip(row.gold.steps, one.steps, strict=True)],
+            of_steps,
+            seed,
+        ),
+        "first_error": _share([_first(row.gold) == _first(one) for row, one in pairs], groups, seed),
+    }
+
+
+def _first(labels: Labels) -> int | None:
+    return first_wrong({place: label for place, label in enumerate(labels.steps) if label is not None})
+
+
+def _share(hits: Sequence[bool], groups: list[str], seed: int) -> Estimate:
+    values: NDArray[np.float64] = np.array(hits, dtype=np.float64)
+    return estimate(mean, values, groups=groups, seed=seed)
+
+
+def table(found: Sequence[Measured], title: str) -> Table:
+    """A line for each constant and judge."""
+    names = {**NAMES, "final_accuracy": "final acc."}
+    shown = Table("judge", "size", "thinks", "failed", *(names[key] for key in FIGURES), title=title)
+    for one in found:
+        size = "" if one.size is None else f"{one.size:g}B"
+        shown.add_row(
+            one.judge,
+            size,
+            "yes" if one.thinks else "",
+            str(one.failed or ""),
+            *(cell(one.figures[key]) for key in FIGURES),
+        )
+    return shown
+
+
+def main() -> None:
+    """Prints the table; writes the figures and the picture where asked to."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of AgentProcessBench, or the one above it")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="JSON of all figures")
+    parser.add_argument("--plot", type=Path, help="PNG of the AUROC of each judge")
+    args = parser.parse_args()
+    try:
+        rows = read_judged(args.data)
+        found = measured(rows, seed=args.seed)
+        questions = len({row.group for row in rows})
+        title = f"{len(rows)} trajectories, {questions} questions, {sum(row.gold.final == 1 for row in rows)} right"
+        Console(width=130).print(table(found, title))
+        if args.out:
+            write_json(args.out, {"seed": args.seed, "n": len(rows), "judges": [one._asdict() for one in found]})
+        if args.plot:
+            judges = [one for one in found if one.judge not in CONSTANTS]
+            draw([(one.judge, one.thinks, one.figures["auroc"]) for one in judges], args.plot, title)
+    except InvalidInput as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    main()

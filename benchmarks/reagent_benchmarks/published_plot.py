@@ -1,0 +1,46 @@
+"""The picture of published judges: a line for each, with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from reagent_sdk.calibration.card import Estimate
+
+Point: TypeAlias = tuple[str, bool, Estimate]
+"""A judge's name, whether it thinks, and its AUROC."""
+
+
+def draw(points: Sequence[Point], path: Path, title: str) -> None:
+    """Writes a PNG with the judges from top to bottom, those that think in a colour of their own.
+
+    Args:
+        points: the judges, in the order they are drawn in; those without an interval are left out.
+        path: of the picture.
+        title: of the picture.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.5, 1.2 + 0.26 * len(points)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for does, label, marker in ((False, "answers at once", "o"), (True, "thinks", "^")):
+        these = [(line, one) for line, (_, thinks, one) in enumerate(points) if thinks is does]
+        drawn = [
+            (line, one.value, one.low, one.high) for line, one in these if one.value is not None and one.low is not None
+        ]
+        lines = [line for line, *_ in drawn]
+        values = [value for _, value, _, _ in drawn]
+        below = [value - low for _, value, low, _ in drawn]
+        above = [(high or value) - value for _, value, _, high in drawn]
+        axes.errorbar(values, lines, xerr=(below, above), fmt=marker, capsize=3, label=label)
+    axes.axvline(0.5, color="grey", linewidth=1, linestyle=":", label="constant")
+    axes.set_yticks(range(len(points)), [name for name, _, _ in points], fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlabel("AUROC of the outcome")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    axes.set_title(title, fontsize=10)
+    figure.savefig(path, dpi=110)

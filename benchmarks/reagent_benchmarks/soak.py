@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]
@@ -25,6 +26,7 @@ from reagent_benchmarks.inspect_tasks import assembled
 from reagent_benchmarks.outcomes import Outcome
 from reagent_benchmarks.running.arms import Arm
 from reagent_benchmarks.running.inspect_task import arms, scorers
+from reagent_benchmarks.running.parts import in_parts
 from reagent_benchmarks.running.results import results_of
 from reagent_benchmarks.suite.base import BenchmarkItem
 from reagent_sdk.clients.base import Sampling
@@ -77,7 +79,9 @@ async def _soak(url: str, questions: int, concurrency: int, every: int) -> bool:
     work = [arms(agent=url, judge=url, arms=",".join(Arm)), counted()]
     task = assembled("soak", _items(questions), work, scorers(tuple(Arm), "numeric"))
     with tempfile.TemporaryDirectory() as folder:
-        await eval_async(task, model=None, log_dir=folder, max_samples=concurrency, log_level="error", ctl_server=False)
+        quiet: dict[str, Any] = {"model": None, "log_level": "error", "ctl_server": False}
+        for part, logs in in_parts(task, Path(folder)):
+            await eval_async(part, log_dir=str(logs), max_samples=concurrency, **quiet)
         took = time.monotonic() - began
         rows = results_of([folder], runs=False)
     graded = sum(row.outcome in (Outcome.RIGHT, Outcome.WRONG) for row in rows)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,10 @@ import pytest
 
 pytest.importorskip("inspect_ai")
 
+from hypothesis import given
+from hypothesis import strategies as st
 from reagent_benchmarks.outcomes import ArmResult, Outcome
+from reagent_benchmarks.running import parts
 from reagent_benchmarks.running.arms import Arm, arms_of
 from reagent_benchmarks.running.making import AgentMaker, AgentPlan
 from reagent_benchmarks.running.question import ArmRun, work_on
@@ -263,6 +267,43 @@ def test_a_folder_takes_one_study_only(tmp_path: Path) -> None:
         rows = results_of(both, runs=False)  # named twice, counted once
     assert len(rows) == 6
     assert all(row.run is None for row in rows)
+
+
+def test_a_long_benchmark_runs_in_parts_with_a_log_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gsm8k.jsonl").write_text(bench_server.rows(5))
+    with ChatServer(Script()) as server:
+        whole = run(study(tmp_path, server.base_url, name="whole"))
+    monkeypatch.setattr(parts, "PART", 2)
+    script = Script()
+    with ChatServer(script) as server:
+        one = study(tmp_path, server.base_url)
+        rows = run(one)
+        first = script.asked.copy()
+        shutil.rmtree(one.out / "part-002")  # as if the run had been stopped before its last two parts
+        shutil.rmtree(one.out / "part-003")
+        again = run(one)
+    assert plain(rows) == plain(again) == plain(whole)
+    assert [len(list(folder.glob("*.eval"))) for folder in sorted(one.out.glob("part-*"))] == [1, 1, 1]
+    assert sorted(script.asked[len(first) :]) == sorted(call for call in first if call[0] > 2)
+    assert len(list(RunLog(one.out / "runs.jsonl").read())) == 15
+
+
+@given(st.integers(1, 40), st.integers(1, 5), st.integers(1, 12))
+def test_parts_hold_every_question_once_in_order(questions: int, epochs: int, size: int) -> None:
+    from inspect_ai import Task as InspectTask
+    from inspect_ai.dataset import MemoryDataset, Sample
+
+    samples = [Sample(input="?", id=str(number)) for number in range(questions)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "PART", size)
+        made = [
+            ([one.id for one in task.dataset], folder)
+            for task, folder in parts.in_parts(InspectTask(dataset=MemoryDataset(samples)), Path("out"), epochs)
+        ]
+    assert [name for names, _ in made for name in names] == [one.id for one in samples]
+    assert len({folder for _, folder in made}) == len(made)
+    assert all(len(names) * epochs <= max(size, epochs) for names, _ in made)
+    assert (made[0][1] == Path("out")) == (len(made) == 1)
 
 
 def test_a_grader_that_fails_says_nothing_about_the_answer(tmp_path: Path) -> None:

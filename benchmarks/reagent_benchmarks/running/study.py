@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from reagent_benchmarks.outcomes import ArmResult
 from reagent_benchmarks.running.call_journal import CallJournal
 from reagent_benchmarks.running.calls import keeping
+from reagent_benchmarks.running.parts import in_parts
 from reagent_benchmarks.running.results import log_files, results_of
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.record_line import encode
@@ -89,22 +90,24 @@ def _evaluate(study: Study, display: Literal["rich", "none"]) -> bool:
 
     from reagent_benchmarks.inspect_tasks import TASKS
 
-    task = TASKS[study.name](**study.arguments)
-    with contextlib.redirect_stdout(sys.stderr):
-        done, _ = eval_set(
-            task,
-            log_dir=str(study.out),
-            retry_attempts=1,
-            retry_immediate=False,  # what failed is tried again when the user asks for it, not at once
-            model=None,
-            epochs=study.epochs,
-            max_samples=study.concurrency,
-            display=display,
-            log_level="error",
-            ctl_server=False,
-            log_dir_allow_dirty=True,
-        )
-    return bool(done)
+    ended = []
+    for task, folder in in_parts(TASKS[study.name](**study.arguments), study.out, study.epochs):
+        with contextlib.redirect_stdout(sys.stderr):
+            done, _ = eval_set(
+                task,
+                log_dir=str(folder),
+                retry_attempts=1,
+                retry_immediate=False,  # what failed is tried again when the user asks for it, not at once
+                model=None,
+                epochs=study.epochs,
+                max_samples=study.concurrency,
+                display=display,
+                log_level="error",
+                ctl_server=False,
+                log_dir_allow_dirty=True,
+            )
+        ended.append(bool(done))
+    return all(ended)
 
 
 @contextlib.contextmanager

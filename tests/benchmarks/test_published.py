@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reagent_benchmarks import published
-from reagent_benchmarks.published import Judged, Labels, measured, read_judged, size_of
+from reagent_benchmarks.published import measured, size_of
+from reagent_benchmarks.published_rows import Judged, Labels, read_judged
 from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score
 
 from reagent_sdk.errors import InvalidInput

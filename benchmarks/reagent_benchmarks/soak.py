@@ -80,8 +80,8 @@ async def _soak(url: str, questions: int, concurrency: int, every: int) -> bool:
     task = assembled("soak", _items(questions), work, scorers(tuple(Arm), "numeric"))
     with tempfile.TemporaryDirectory() as folder:
         quiet: dict[str, Any] = {"model": None, "log_level": "error", "ctl_server": False}
-        for part, logs in in_parts(task, Path(folder)):
-            await eval_async(part, log_dir=str(logs), max_samples=concurrency, **quiet)
+        for part in in_parts(task, Path(folder)):
+            await eval_async(part.task, log_dir=str(part.folder), max_samples=concurrency, **quiet)
         took = time.monotonic() - began
         rows = results_of([folder], runs=False)
     graded = sum(row.outcome in (Outcome.RIGHT, Outcome.WRONG) for row in rows)

@@ -269,7 +269,9 @@ def test_a_folder_takes_one_study_only(tmp_path: Path) -> None:
     assert all(row.run is None for row in rows)
 
 
-def test_a_long_benchmark_runs_in_parts_with_a_log_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_benchmark_runs_in_parts_with_a_log_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "gsm8k.jsonl").write_text(bench_server.rows(5))
     with ChatServer(Script()) as server:
         whole = run(study(tmp_path, server.base_url, name="whole"))
@@ -286,6 +288,9 @@ def test_a_long_benchmark_runs_in_parts_with_a_log_each(tmp_path: Path, monkeypa
     assert [len(list(folder.glob("*.eval"))) for folder in sorted(one.out.glob("part-*"))] == [1, 1, 1]
     assert sorted(script.asked[len(first) :]) == sorted(call for call in first if call[0] > 2)
     assert len(list(RunLog(one.out / "runs.jsonl").read())) == 15
+    assert [line for line in capsys.readouterr().err.splitlines() if line.startswith("part")] == [
+        f"part {number} of 3" for number in (1, 2, 3, 1, 2, 3)
+    ]
 
 
 @given(st.integers(1, 40), st.integers(1, 5), st.integers(1, 12))
@@ -297,12 +302,13 @@ def test_parts_hold_every_question_once_in_order(questions: int, epochs: int, si
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parts, "PART", size)
         made = [
-            ([one.id for one in task.dataset], folder)
-            for task, folder in parts.in_parts(InspectTask(dataset=MemoryDataset(samples)), Path("out"), epochs)
+            ([one.id for one in part.task.dataset], part.folder, (part.number, part.of))
+            for part in parts.in_parts(InspectTask(dataset=MemoryDataset(samples)), Path("out"), epochs)
         ]
-    assert [name for names, _ in made for name in names] == [one.id for one in samples]
-    assert len({folder for _, folder in made}) == len(made)
-    assert all(len(names) * epochs <= max(size, epochs) for names, _ in made)
+    assert [name for names, _, _ in made for name in names] == [one.id for one in samples]
+    assert len({folder for _, folder, _ in made}) == len(made)
+    assert [place for _, _, place in made] == [(number + 1, len(made)) for number in range(len(made))]
+    assert all(len(names) * epochs <= max(size, epochs) for names, _, _ in made)
     assert (made[0][1] == Path("out")) == (len(made) == 1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from inspect_ai import Task
@@ -13,8 +13,17 @@ PART = 1000
 """Attempts at questions in a part. Each takes about 12 KB of memory until the part ends."""
 
 
-def in_parts(task: Task, folder: Path, epochs: int = 1) -> Iterator[tuple[Task, Path]]:
-    """A task with a part of its questions at a time, and the folder for the logs of that part.
+class Part(NamedTuple):
+    """Some of a task's questions, the folder for their log, and which part of how many this is."""
+
+    task: Task
+    folder: Path
+    number: int
+    of: int
+
+
+def in_parts(task: Task, folder: Path, epochs: int = 1) -> Iterator[Part]:
+    """A task with a part of its questions at a time.
 
     Short benchmarks are one part, in the folder itself. The same questions make the same parts, so that a run that was
     interrupted finds its logs again.
@@ -28,7 +37,9 @@ def in_parts(task: Task, folder: Path, epochs: int = 1) -> Iterator[tuple[Task, 
 
     questions, size = task.dataset, max(1, PART // epochs)
     if len(questions) <= size:
-        yield task, folder
+        yield Part(task, folder, 1, 1)
         return
-    for number, start in enumerate(range(0, len(questions), size), start=1):
-        yield task_with(task, dataset=questions[start : start + size]), folder / f"part-{number:03}"
+    starts = range(0, len(questions), size)
+    for number, start in enumerate(starts, start=1):
+        some = task_with(task, dataset=questions[start : start + size])
+        yield Part(some, folder / f"part-{number:03}", number, len(starts))

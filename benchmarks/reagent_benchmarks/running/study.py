@@ -14,6 +14,7 @@ from reagent_benchmarks.running.call_journal import CallJournal
 from reagent_benchmarks.running.calls import keeping
 from reagent_benchmarks.running.parts import in_parts
 from reagent_benchmarks.running.results import log_files, results_of
+from reagent_sdk.cli.terminal import to_stderr
 from reagent_sdk.errors import InvalidInput
 from reagent_sdk.record_line import encode
 from reagent_sdk.replacing import replacing
@@ -91,11 +92,13 @@ def _evaluate(study: Study, display: Literal["rich", "none"]) -> bool:
     from reagent_benchmarks.inspect_tasks import TASKS
 
     ended = []
-    for task, folder in in_parts(TASKS[study.name](**study.arguments), study.out, study.epochs):
+    for part in in_parts(TASKS[study.name](**study.arguments), study.out, study.epochs):
+        if part.of > 1:
+            to_stderr(f"part {part.number} of {part.of}")
         with contextlib.redirect_stdout(sys.stderr):
             done, _ = eval_set(
-                task,
-                log_dir=str(folder),
+                part.task,
+                log_dir=str(part.folder),
                 retry_attempts=1,
                 retry_immediate=False,  # what failed is tried again when the user asks for it, not at once
                 model=None,

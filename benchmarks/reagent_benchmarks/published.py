@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from reagent_benchmarks.judging.figures import NAMES, estimate, mean
 from reagent_benchmarks.judging.resume import write_json
@@ -26,6 +27,7 @@ from reagent_benchmarks.published_plot import draw
 from reagent_benchmarks.published_rows import Judged, Labels, read_judged
 from reagent_sdk.calibration import metrics
 from reagent_sdk.calibration.card import Estimate
+from reagent_sdk.cli.terminal import clean
 from reagent_sdk.errors import InvalidInput
 
 CONSTANTS = {"always right": 1, "always wrong": -1}
@@ -115,7 +117,7 @@ def table(found: Sequence[Measured], title: str) -> Table:
     for one in found:
         size = "" if one.size is None else f"{one.size:g}B"
         shown.add_row(
-            one.judge,
+            Text(clean(one.judge)),
             size,
             "yes" if one.thinks else "",
             str(one.failed or ""),
@@ -142,7 +144,7 @@ def main() -> None:
             write_json(args.out, {"seed": args.seed, "n": len(rows), "judges": [one._asdict() for one in found]})
         if args.plot:
             judges = [one for one in found if one.judge not in CONSTANTS]
-            draw([(one.judge, one.thinks, one.figures["auroc"]) for one in judges], args.plot, title)
+            draw([(clean(one.judge), one.thinks, one.figures["auroc"]) for one in judges], args.plot, title)
     except InvalidInput as error:
         parser.error(str(error))
 

@@ -37,7 +37,7 @@ def draw(points: Sequence[Point], path: Path, title: str) -> None:
         above = [(high or value) - value for _, value, _, high in drawn]
         axes.errorbar(values, lines, xerr=(below, above), fmt=marker, capsize=3, label=label)
     axes.axvline(0.5, color="grey", linewidth=1, linestyle=":", label="constant")
-    axes.set_yticks(range(len(points)), [name for name, _, _ in points], fontsize=8)
+    axes.set_yticks(range(len(points)), [name for name, _, _ in points], fontsize=8, parse_math=False)
     axes.invert_yaxis()
     axes.set_xlabel("AUROC of the outcome")
     axes.grid(alpha=0.3)

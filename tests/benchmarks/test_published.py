@@ -92,12 +92,17 @@ def test_a_malformed_row_is_named(tmp_path: Path, second: dict[str, Any], proble
 def test_the_command_writes_table_figures_and_picture(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = written(tmp_path, [row(n, ([1], n % 2 or -1), judge=([1], n % 2 or -1)) for n in range(6)])
+    said: dict[str, tuple[list[int | None], int]] = {"[red]$\\frac$\x1b[2J": ([1], 1)}
+    data = written(tmp_path, [row(n, ([1], n % 2 or -1), judge=([1], n % 2 or -1), **said) for n in range(6)])
     out, plot = tmp_path / "published.json", tmp_path / "published.png"
     monkeypatch.setattr("sys.argv", ["published", "--data", str(data), "--out", str(out), "--plot", str(plot)])
     published.main()
-    assert "6 trajectories, 6 questions, 3 right" in capsys.readouterr().out
-    assert json.loads(out.read_text())["judges"][-1]["figures"]["auroc"]["value"] == 1.0
+    shown = capsys.readouterr().out
+    assert "6 trajectories, 6 questions, 3 right" in shown
+    assert "[red]$" in shown
+    assert "\x1b[2J" not in shown
+    found = {one["judge"]: one["figures"]["auroc"]["value"] for one in json.loads(out.read_text())["judges"]}
+    assert (found["judge"], found["always right"]) == (1.0, 0.5)
     assert plot.read_bytes().startswith(b"\x89PNG")
     monkeypatch.setattr("sys.argv", ["published", "--data", str(tmp_path / "nothing")])
     with pytest.raises(SystemExit, match="2"):

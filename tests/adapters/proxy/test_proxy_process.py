@@ -205,12 +205,15 @@ def test_sigterm_lets_streams_end_and_takes_no_more(judge: ChatServer) -> None:
 
     def gated(body: dict[str, Any]) -> Reply:
         arrived.set()
-        assert release.wait(60)
+        assert release.wait(250)
         return Reply(GOOD)
 
     with (
         ChatServer(gated) as slow,
-        proxy_process("--upstream", slow.base_url, "--judge", judge.base_url, "--rounds", "0") as proxy,
+        # more time than a machine that stands still for a while takes
+        proxy_process(
+            *("--upstream", slow.base_url, "--judge", judge.base_url, "--rounds", "0", "--drain-seconds", "300")
+        ) as proxy,
     ):
         replies: list[Any] = []
         asking = threading.Thread(target=lambda: replies.append(proxy.ask(stream=True)))

@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reagent_benchmarks.judging.figures import NAMES, estimate, mean
+from reagent_benchmarks.judging.figures import NAMES, estimate
 from reagent_benchmarks.judging.resume import write_json
-from reagent_benchmarks.judging.steps import first_wrong
+from reagent_benchmarks.judging.steps import first_wrong, share
 from reagent_benchmarks.judging.table import cell
 from reagent_benchmarks.published_plot import draw
 from reagent_benchmarks.published_rows import Judged, Labels, read_judged
@@ -86,28 +85,22 @@ def _figures(rows: Sequence[Judged], said: Sequence[Labels], seed: int) -> dict[
     groups = [row.group for row in rows]
     right = np.array([row.gold.final == 1 for row in rows])
     called = np.array([float(one.final == 1) for one in said])
-    of_steps = [group for group, row in zip(groups, rows, strict=True) for _ in row.gold.steps]
-    pairs = list(zip(rows, said, strict=True))
+    steps, finals, firsts = [], [], []
+    for row, one in zip(rows, said, strict=True):
+        steps += [(float(gold == label), row.group) for gold, label in zip(row.gold.steps, one.steps, strict=True)]
+        finals.append((float(row.gold.final == one.final), row.group))
+        firsts.append((float(_first(row.gold) == _first(one)), row.group))
     return {
         "auroc": estimate(metrics.auroc, right, called, groups=groups, seed=seed),
         "kappa": estimate(metrics.kappa, right, called, groups=groups, seed=seed),
-        "final_accuracy": _share([row.gold.final == one.final for row, one in pairs], groups, seed),
-        "step_accuracy": _share(
-            [gold == label for row, one in pairs for gold, label in zip(row.gold.steps, one.steps, strict=True)],
-            of_steps,
-            seed,
-        ),
-        "first_error": _share([_first(row.gold) == _first(one) for row, one in pairs], groups, seed),
+        "final_accuracy": share(finals, seed),
+        "step_accuracy": share(steps, seed),
+        "first_error": share(firsts, seed),
     }
 
 
 def _first(labels: Labels) -> int | None:
     return first_wrong({place: label for place, label in enumerate(labels.steps) if label is not None})
-
-
-def _share(hits: Sequence[bool], groups: list[str], seed: int) -> Estimate:
-    values: NDArray[np.float64] = np.array(hits, dtype=np.float64)
-    return estimate(mean, values, groups=groups, seed=seed)
 
 
 def table(found: Sequence[Measured], title: str) -> Table:

@@ -41,7 +41,7 @@ class Measured(NamedTuple):
         judge: its name.
         size: billions of parameters in all, as its name says; None where the name does not say.
         thinks: whether it reasons before it answers, as its name says.
-        failed: trajectories of which it labelled no step.
+        failed: trajectories of which it labelled no step; no first error counts as found in them.
         figures: `final_accuracy` and `step_accuracy` of three labels each; `first_error` is whether the first bad step
             was found; `auroc` and `kappa` are of "right" against all else, so that this AUROC is the mean of the shares
             of right and of other work that it calls so.
@@ -77,7 +77,7 @@ def size_of(judge: str) -> float | None:
 
 
 def _measured(judge: str, rows: Sequence[Judged], said: Sequence[Labels], seed: int) -> Measured:
-    failed = sum(all(label is None for label in one.steps) for one in said)
+    failed = sum(one.failed for one in said)
     return Measured(judge, size_of(judge), "thinking" in judge.lower(), failed, _figures(rows, said, seed))
 
 
@@ -89,7 +89,7 @@ def _figures(rows: Sequence[Judged], said: Sequence[Labels], seed: int) -> dict[
     for row, one in zip(rows, said, strict=True):
         steps += [(float(gold == label), row.group) for gold, label in zip(row.gold.steps, one.steps, strict=True)]
         finals.append((float(row.gold.final == one.final), row.group))
-        firsts.append((float(_first(row.gold) == _first(one)), row.group))
+        firsts.append((float(not one.failed and _first(row.gold) == _first(one)), row.group))
     return {
         "auroc": estimate(metrics.auroc, right, called, groups=groups, seed=seed),
         "kappa": estimate(metrics.kappa, right, called, groups=groups, seed=seed),

@@ -22,6 +22,11 @@ class Labels(NamedTuple):
     steps: tuple[int | None, ...]
     final: int
 
+    @property
+    def failed(self) -> bool:
+        """Whether no step has a label: the judge gave no verdict that could be read."""
+        return all(label is None for label in self.steps)
+
 
 class Judged(NamedTuple):
     """A trajectory with its human labels, and what each judge said of it."""

@@ -64,6 +64,12 @@ def test_steps_without_a_label_are_wrong_and_a_judge_without_any_has_failed(tmp_
     assert bad.figures["first_error"].value == 0.5
 
 
+def test_a_judge_that_failed_has_not_found_that_there_is_no_error(tmp_path: Path) -> None:
+    rows = [row(n, ([1, 1], 1), lost=([None, None], 0), read=([1, 1], 1)) for n in range(2)]
+    _, _, lost, read = measured(read_judged(written(tmp_path, rows)), seed=0)
+    assert (lost.figures["first_error"].value, read.figures["first_error"].value) == (0.0, 1.0)
+
+
 def test_judges_stand_by_size_after_the_constants(tmp_path: Path) -> None:
     said: dict[str, tuple[list[int | None], int]] = {
         name: ([1], 1) for name in ("Unknown", "B-70B", "A-4B-Thinking", "C-4B")

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
+
+from reagent_benchmarks.judging.figures import reach
 from reagent_sdk.calibration.card import Estimate
 
 Point: TypeAlias = tuple[str, bool, Estimate]
@@ -27,15 +30,19 @@ def draw(points: Sequence[Point], path: Path, title: str) -> None:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for does, label, marker in ((False, "answers at once", "o"), (True, "thinks", "^")):
-        these = [(line, one) for line, (_, thinks, one) in enumerate(points) if thinks is does]
         drawn = [
-            (line, one.value, one.low, one.high) for line, one in these if one.value is not None and one.low is not None
+            (line, one)
+            for line, (_, thinks, one) in enumerate(points)
+            if thinks is does and one.value is not None and one.low is not None
         ]
-        lines = [line for line, *_ in drawn]
-        values = [value for _, value, _, _ in drawn]
-        below = [value - low for _, value, low, _ in drawn]
-        above = [(high or value) - value for _, value, _, high in drawn]
-        axes.errorbar(values, lines, xerr=(below, above), fmt=marker, capsize=3, label=label)
+        axes.errorbar(
+            [one.value for _, one in drawn],
+            [line for line, _ in drawn],
+            xerr=np.array([reach(one) for _, one in drawn]).reshape(-1, 2).T,
+            fmt=marker,
+            capsize=3,
+            label=label,
+        )
     axes.axvline(0.5, color="grey", linewidth=1, linestyle=":", label="constant")
     axes.set_yticks(range(len(points)), [name for name, _, _ in points], fontsize=8, parse_math=False)
     axes.invert_yaxis()

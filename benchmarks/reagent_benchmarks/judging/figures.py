@@ -116,6 +116,13 @@ def estimate(statistic: metrics.Statistic, *arrays: NDArray[Any], groups: list[s
     return found if len(set(groups)) > 1 else Estimate(value=found.value)
 
 
+def reach(figure: Estimate) -> tuple[float, float]:
+    """How far the interval reaches below and above a figure, as error bars take it; 0 where there is no interval."""
+    if figure.value is None or figure.low is None or figure.high is None:
+        return 0.0, 0.0
+    return max(0.0, figure.value - figure.low), max(0.0, figure.high - figure.value)
+
+
 def mean(values: NDArray[Any]) -> float | None:
     """The mean; None of nothing."""
     return float(values.mean()) if len(values) else None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from reagent_benchmarks.judging.figures import reach
+
 from reagent_sdk.calibration.card import Estimate
 from reagent_training.train.learning_curve import Point, leading
 
@@ -55,6 +57,7 @@ def _bars(points: Sequence[Point], name: str) -> tuple[list[int], list[float], l
         if one.value is not None:
             seen.append(point.rows)
             values.append(one.value)
-            below.append(0.0 if one.low is None else max(0.0, one.value - one.low))
-            above.append(0.0 if one.high is None else max(0.0, one.high - one.value))
+            down, up = reach(one)
+            below.append(down)
+            above.append(up)
     return seen, values, below, above

@@ -31,14 +31,14 @@ def draw(points: Sequence[Point], path: Path, title: str) -> None:
     axes = figure.add_subplot()
     for does, label, marker in ((False, "answers at once", "o"), (True, "thinks", "^")):
         drawn = [
-            (line, one)
+            (line, one.value, reach(one))
             for line, (_, thinks, one) in enumerate(points)
             if thinks is does and one.value is not None and one.low is not None
         ]
         axes.errorbar(
-            [one.value for _, one in drawn],
-            [line for line, _ in drawn],
-            xerr=np.array([reach(one) for _, one in drawn]).reshape(-1, 2).T,
+            [value for _, value, _ in drawn],
+            [line for line, _, _ in drawn],
+            xerr=np.array([bars for _, _, bars in drawn]).reshape(-1, 2).T,
             fmt=marker,
             capsize=3,
             label=label,
